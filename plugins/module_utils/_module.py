@@ -1,0 +1,25 @@
+# Copyright: op-dbus maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to op_dbus.socket_network: no stability is promised to other collections.
+"""The frame of every module of this collection: run the body, turn our own errors into ``fail_json``."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ._errors import SocketNetworkError
+
+
+def run_module(module: AnsibleModule, body: Callable[[AnsibleModule], dict[str, Any]]) -> None:
+    """Exit with what ``body`` returns. Only SocketNetworkError is caught: anything else is a bug and shows as one."""
+    try:
+        result = body(module)
+    except SocketNetworkError as error:
+        module.fail_json(msg=str(error), exception=traceback.format_exc(), **error.result())
+    module.exit_json(**result)
