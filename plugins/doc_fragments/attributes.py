@@ -11,7 +11,7 @@ class ModuleDocFragment:
 options: {}
 attributes:
   check_mode:
-    description: Tells in check mode what would change and changes nothing, also on a host whose packages are not installed yet.
+    description: Tells in check mode what would change, also where packages are still missing, and changes nothing.
   diff_mode:
     description: Shows what is found on the host beside what is wanted, one setting a line and with secrets masked.
   idempotent:
