@@ -13,7 +13,7 @@ PYTHON=/usr/bin/python3
 POLICY=/usr/sbin/policy-rc.d
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 PACKAGES=(
-    ca-certificates conntrack ethtool iproute2 jq mmdebstrap nftables openssh-client openvswitch-switch procps python3-venv
+    ca-certificates conntrack ethtool iproute2 jq mmdebstrap netcat-openbsd nftables openssh-client openvswitch-switch procps python3-venv
     systemd-container tcpdump util-linux wireguard-go wireguard-tools zstd
 )
 

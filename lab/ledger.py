@@ -1,0 +1,134 @@
+# Copyright: op-dbus maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ledger: every resource of a lab is written down before it is made, so that any later run can take it down."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.base import LabError, run, wait_for
+
+
+def start_time(pid: int) -> str:
+    """Start time of a process in clock ticks, which with its id identifies it; empty when there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return ""
+    return "" if fields[0] == "Z" else fields[19]
+
+
+def is_alive(pid: int, started: str) -> bool:
+    return bool(started) and start_time(pid) == started
+
+
+class Ledger:
+    """Lines of ``kind value…``: process PID START, netns NAME, mount PATH, directory PATH, cgroup NAME."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+
+    def record(self, kind: str, *words: object) -> None:
+        with self.path.open("a") as file:
+            file.write(" ".join([kind, *(str(word) for word in words)]) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def record_process(self, pid: int) -> None:
+        self.record("process", pid, start_time(pid))
+
+    def entries(self, kind: str | None = None) -> list[list[str]]:
+        if not self.path.exists():
+            return []
+        lines = [line.split() for line in self.path.read_text().splitlines()]
+        return [words for words in lines if words and kind in (None, words[0])]
+
+    def release(self) -> list[str]:
+        """Undo all entries, the last one first. Returns what could not be undone; those entries stay written down."""
+        left: list[list[str]] = []
+        faults: list[str] = []
+        for words in reversed(self.entries()):
+            try:
+                _UNDO[words[0]](*words[1:])
+            except (LabError, OSError) as error:
+                left.insert(0, words)
+                faults.append(f"{' '.join(words)}: {error}")
+        if left:
+            self.path.write_text("".join(" ".join(words) + "\n" for words in left))
+        else:
+            self.path.unlink(missing_ok=True)
+        return faults
+
+
+def end_process(pid: int, started: str, *, grace: float = 3.0) -> None:
+    """SIGTERM, then SIGKILL after ``grace`` seconds; nothing when the id belongs to another process by now."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if not is_alive(pid, started):
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+        with contextlib.suppress(LabError):
+            wait_for(f"process {pid} to end", lambda: not is_alive(pid, started), timeout=grace)
+            return
+    if is_alive(pid, started):
+        raise LabError(f"process {pid} survived SIGKILL")
+
+
+def _undo_process(pid: str, started: str = "") -> None:
+    end_process(int(pid), started)
+
+
+def _undo_netns(name: str) -> None:
+    if not Path("/run/netns", name).exists():
+        return
+    inside = run(["ip", "netns", "pids", name], check=False).stdout.split()
+    for pid in inside:
+        end_process(int(pid), start_time(int(pid)), grace=1.0)
+    run(["ip", "netns", "delete", name])
+
+
+def _undo_mount(path: str) -> None:
+    mounted = any(line.split()[1] == path for line in Path("/proc/mounts").read_text().splitlines())
+    if mounted and run(["umount", path], check=False).returncode != 0:
+        run(["umount", "--lazy", path])
+
+
+def _undo_directory(path: str) -> None:
+    if Path(path).exists():
+        shutil.rmtree(path)
+
+
+def cgroup_directories(name: str) -> list[Path]:
+    """Where the cgroup ``name`` lives, or would live, in each mounted hierarchy."""
+    lines = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    return [Path(words[1], name) for words in lines if words[2] in ("cgroup", "cgroup2")]
+
+
+def _undo_cgroup(name: str) -> None:
+    for top in cgroup_directories(name):
+        deadline = time.monotonic() + 5.0
+        while top.exists():
+            for directory in [*sorted((p for p in top.rglob("*") if p.is_dir()), reverse=True), top]:
+                with contextlib.suppress(OSError):
+                    directory.rmdir()
+            if top.exists() and time.monotonic() > deadline:
+                raise LabError(f"{top} is still in use")
+            if top.exists():
+                time.sleep(0.05)
+
+
+_UNDO: dict[str, Callable[..., None]] = {
+    "process": _undo_process,
+    "netns": _undo_netns,
+    "mount": _undo_mount,
+    "directory": _undo_directory,
+    "cgroup": _undo_cgroup,
+}
