@@ -18,7 +18,8 @@ def release() -> tuple[str, str]:
     words = dict(re.findall(r'^(\w+)="?([^"\n]*)', Path("/etc/os-release").read_text(), re.MULTILINE))
     if words.get("ID") != "debian" or "VERSION_CODENAME" not in words:
         raise LabError("the lab runs on a Debian 12 or 13 machine; /etc/os-release tells of another system")
-    return words["VERSION_CODENAME"], words.get("VERSION_ID", words["VERSION_CODENAME"])
+    codename: str = words["VERSION_CODENAME"]
+    return codename, words.get("VERSION_ID") or codename
 
 
 def _one_line_style(text: str) -> list[tuple[str, str, list[str]]]:

@@ -62,7 +62,6 @@ class Host:
         self,
         name: str,
         *,
-        rootfs: Path | None = None,
         fabric: Namespace | None = None,
         links: Sequence[Link] = ALONE,
         directory: Path | None = None,
@@ -73,7 +72,6 @@ class Host:
         self._alone = fabric is None
         self.fabric = fabric or Namespace(f"snl-{name}", self.ledger)
         self.links = tuple(links)
-        self._rootfs = rootfs
         self.root = self.directory / "root"
         self.log = self.directory / "console.log"
 
@@ -89,7 +87,7 @@ class Host:
 
     # ---------------------------------------------------------------- life
 
-    def create(self) -> Host:
+    def create(self, rootfs: Path | None = None) -> Host:
         """Make the overlay, keys and (for a host alone) the namespace. A leftover of the same name is removed first."""
         self.destroy()
         self.directory.mkdir(parents=True)
@@ -99,16 +97,15 @@ class Host:
             self.fabric.add_bridge(MANAGEMENT, "198.18.0.1/24")
             self.fabric.add_bridge("wan", "192.0.2.1/24")
         upper, work = self._layers()
-        rootfs = self._rootfs or _cached_rootfs()
         self.root.mkdir()
         self.ledger.record("mount", self.root)
-        options = f"lowerdir={rootfs},upperdir={upper},workdir={work}"
+        options = f"lowerdir={rootfs or _cached_rootfs()},upperdir={upper},workdir={work}"
         base.run(["mount", "-t", "overlay", f"snl-{self.name}", "-o", options, str(self.root)])
         self._personalise()
         return self
 
     def boot(self, *, wait: bool = True) -> Host:
-        """Start, also again on the same overlay after stop() or power_cut(). Returns when systemd is up and ssh answers."""
+        """Start, also again on the same overlay after stop() or power_cut(); wait for systemd and ssh."""
         if self.is_running:
             raise LabError(f"{self.name} runs already")
         cgroup = f"socket-network-lab-{self.name}"
@@ -256,7 +253,7 @@ class Host:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         os.utime(self.root / "var/lib/apt/lists")
-        remote.install_keys(self.root, self.directory, {self.name: self.address}, self.fabric)
+        remote.install_keys(self.root, self.directory, self.name, self.address, self.fabric)
 
     def _nspawn(self) -> list[str]:
         unit = [] if Path("/run/systemd/system").is_dir() else ["--keep-unit"]

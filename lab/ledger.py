@@ -34,9 +34,9 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.path.parent.mkdir(parents=True, exist_ok=True)
 
     def record(self, kind: str, *words: object) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a") as file:
             file.write(" ".join([kind, *(str(word) for word in words)]) + "\n")
             file.flush()

@@ -36,32 +36,25 @@ class PlaybookRun:
         return sum(counts["changed"] for counts in self.recap.values())
 
 
-def install_keys(root: Path, directory: Path, hosts: Mapping[str, str], fabric: Namespace) -> None:
-    """A throw-away pair of keys: the host's own, and the one that may log in as root."""
-    host_key, login = directory / "host_key", directory / "login_key"
-    for path in (host_key, login):
-        if not path.exists():
-            base.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "socket-network lab", "-f", str(path)])
-    (root / "etc/ssh").mkdir(parents=True, exist_ok=True)
+def install_keys(root: Path, directory: Path, name: str, address: str, fabric: Namespace) -> None:
+    """Throw-away keys, the host's own and the one of its visitors, and ``directory``/ssh_config for their use."""
+    host_key, login_key = directory / "host_key", directory / "login_key"
+    for path in (host_key, login_key):
+        base.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "socket-network lab", "-f", str(path)])
     for suffix, mode in (("", 0o600), (".pub", 0o644)):
         target = root / f"etc/ssh/ssh_host_ed25519_key{suffix}"
         shutil.copyfile(f"{host_key}{suffix}", target)
         target.chmod(mode)
     authorized = root / "root/.ssh/authorized_keys"
     authorized.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    authorized.write_text(login.with_suffix(".pub").read_text())
-    write_ssh_config(directory, hosts, fabric)
-
-
-def write_ssh_config(directory: Path, hosts: Mapping[str, str], fabric: Namespace) -> None:
-    """For ``ssh -F DIRECTORY/ssh_config HOST``. ``hosts`` = {name: management address}."""
-    public = (directory / "host_key.pub").read_text().split()[:2]
+    authorized.write_text(login_key.with_suffix(".pub").read_text())
     known = directory / "known_hosts"
-    known.write_text("".join(f"{name} {' '.join(public)}\n" for name in hosts))
-    blocks = [f"Host {name}\n  HostName {address}\n  HostKeyAlias {name}\n" for name, address in hosts.items()]
-    common = {
+    known.write_text(f"{name} {' '.join(host_key.with_suffix('.pub').read_text().split()[:2])}\n")
+    options = {
+        "HostName": address,
+        "HostKeyAlias": name,
         "User": "root",
-        "IdentityFile": directory / "login_key",
+        "IdentityFile": login_key,
         "IdentitiesOnly": "yes",
         "UserKnownHostsFile": known,
         "GlobalKnownHostsFile": "/dev/null",
@@ -69,8 +62,7 @@ def write_ssh_config(directory: Path, hosts: Mapping[str, str], fabric: Namespac
         "ProxyCommand": f"nsenter --net={fabric.path} nc %h %p",
         "LogLevel": "ERROR",
     }
-    blocks.append("Host *\n" + "".join(f"  {key} {value}\n" for key, value in common.items()))
-    (directory / "ssh_config").write_text("\n".join(blocks))
+    (directory / "ssh_config").write_text(f"Host {name}\n" + "".join(f"  {k} {v}\n" for k, v in options.items()))
 
 
 def wait_for_ssh(fabric: Namespace, address: str, name: str) -> None:

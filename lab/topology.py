@@ -1,0 +1,220 @@
+# Copyright: op-dbus maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's world: two hosts, a NAT router, a WARP peer, an internet server and a public client.
+
+::
+
+    client .50   vps-gateway .10   internet .1   warp .30   nat .20
+       |               |               | |        |  |        |  |
+    ===+===============+===============+=|========+==|========+==|===  wan  192.0.2.0/24
+                                         +-----------+           |     core 203.0.113.0/24: internet .7, warp .1
+                                    oo1424oo .2 ------- lan -----+     lan  192.168.77.0/24: nat .1
+
+The internet server has a leg on both sides on purpose: traffic that leaks past WARP reaches it too, and shows.
+Nothing here has a route out of this machine. ssh uses ``mgmt`` 198.18.0.0/24, which carries nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from lab import base, kernel
+from lab.base import REPOSITORY, LabError, wait_for
+from lab.host import MANAGEMENT, Host, Link
+from lab.ledger import Ledger, is_alive, start_time
+from lab.netns import Namespace
+from lab.rootfs import Systems
+
+HOSTS = ("vps-gateway", "oo1424oo")
+LINKS = {
+    "vps-gateway": (Link("mgmt0", MANAGEMENT, "198.18.0.10/24"), Link("wan0", "wan", "192.0.2.10/24", "192.0.2.1")),
+    "oo1424oo": (Link("mgmt0", MANAGEMENT, "198.18.0.11/24"), Link("lan0", "lan", "192.168.77.2/24", "192.168.77.1")),
+}
+INTERNET, WARP_EXIT, WARP_ENDPOINT, WARP_PORT = "203.0.113.7", "203.0.113.1", "192.0.2.30", 2408
+VPS, NAT, CLIENT = "192.0.2.10", "192.0.2.20", "192.0.2.50"
+WARP_DEVICE = "snl-warp"
+IMAGE = "var/lib/op-dbus/images/guest.tar.zst"
+DIRECTORY = base.STATE / "lab"
+GENERATED = REPOSITORY / "inventories/lab/group_vars/all/generated.json"
+
+NAT_RULES = """
+table ip lab {
+    chain postrouting {
+        type nat hook postrouting priority srcnat
+        oifname "wan0" masquerade
+    }
+    chain forward {
+        type filter hook forward priority filter; policy drop
+        ct state established,related accept
+        iifname "lan0" oifname "wan0" accept
+    }
+}
+"""
+WARP_RULES = """
+table ip lab {
+    chain postrouting {
+        type nat hook postrouting priority srcnat
+        oifname "core0" masquerade
+    }
+    chain forward {
+        type filter hook forward priority filter; policy drop
+        ct state established,related accept
+        iifname "snl-warp" oifname "core0" accept
+    }
+}
+"""
+
+
+class Lab:
+    """The one full lab of this machine. Its state is on disk, so any process can use it or take it down."""
+
+    def __init__(self, directory: Path = DIRECTORY) -> None:
+        self.directory = directory
+        self.ledger = Ledger(directory / "ledger")
+        self.fabric, self.nat, self.warp, self.internet, self.client = (
+            Namespace(f"snl-{name}", self.ledger) for name in ("fabric", "nat", "warp", "internet", "client")
+        )
+        self.hosts = {
+            name: Host(name, fabric=self.fabric, links=LINKS[name], directory=directory / "hosts" / name)
+            for name in HOSTS
+        }
+
+    @property
+    def is_up(self) -> bool:
+        return (self.directory / "up").exists() and all(host.is_running for host in self.hosts.values())
+
+    @property
+    def ssh_config(self) -> Path:
+        return base.RUN / "ssh_config"
+
+    def owner(self) -> int | None:
+        """The living process whose lab this is; None for one that was left up on purpose or whose process died."""
+        path = self.directory / "owner"
+        pid, _, started = path.read_text().strip().partition(" ") if path.exists() else ("0", "", "")
+        return int(pid) if is_alive(int(pid), started) else None
+
+    def up(self, systems: Systems, say: Callable[[str], None], *, owner: int | None = None) -> Lab:
+        """Make everything. What an earlier lab left is taken down first; after a failure call down()."""
+        if self.owner() not in (None, owner):
+            raise LabError(f"process {self.owner()} runs a lab on this machine already; there can be one at a time")
+        if self.directory.exists():
+            say("taking down what an earlier lab left")
+            self.down()
+        self.directory.mkdir(parents=True)
+        if owner is not None:
+            (self.directory / "owner").write_text(f"{owner} {start_time(owner)}\n")
+        offered = kernel.look()
+        for line in offered.describe():
+            say(line)
+        self._make_networks()
+        keys = self._make_keys()
+        self._start_internet()
+        self._start_warp(keys, offered.wireguard)
+        self._write_inventory(keys, systems)
+        with ThreadPoolExecutor(len(self.hosts)) as pool:
+            list(pool.map(lambda host: self._start_host(host, systems), self.hosts.values()))
+        self._write_ssh_config()
+        (self.directory / "up").touch()
+        return self
+
+    def down(self) -> None:
+        """Take everything down, also what a start that failed half way left. Raises LabError when something stays."""
+        faults = []
+        for host in self.hosts.values():
+            try:
+                host.destroy()
+            except LabError as error:
+                faults.append(str(error))
+        faults += self.ledger.release()
+        if faults:
+            raise LabError("the lab could not be taken down: " + "; ".join(faults))
+        for path in (GENERATED, self.ssh_config):
+            path.unlink(missing_ok=True)
+        if self.directory.exists():
+            shutil.rmtree(self.directory)
+
+    # ---------------------------------------------------------------- parts
+
+    def _make_networks(self) -> None:
+        for namespace in (self.fabric, self.nat, self.warp, self.internet, self.client):
+            namespace.create()
+        for bridge in ("wan", "lan", "core"):
+            self.fabric.add_bridge(bridge)
+        self.fabric.add_bridge(MANAGEMENT, "198.18.0.1/24")
+        connect = self.fabric.connect
+        connect("wan", self.nat, "wan0", f"{NAT}/24")
+        connect("lan", self.nat, "lan0", "192.168.77.1/24")
+        connect("wan", self.warp, "wan0", f"{WARP_ENDPOINT}/24")
+        connect("core", self.warp, "core0", f"{WARP_EXIT}/24")
+        connect("wan", self.internet, "wan0", "192.0.2.1/24")
+        connect("core", self.internet, "core0", f"{INTERNET}/24")
+        connect("wan", self.client, "wan0", f"{CLIENT}/24")
+        for namespace in (self.nat, self.client):
+            namespace.ip("route", "add", "default", "via", "192.0.2.1")
+        for namespace, rules in ((self.nat, NAT_RULES), (self.warp, WARP_RULES)):
+            namespace.sysctl(ipv4__ip_forward=1)
+            namespace.run("nft", "-f", "-", data=rules)
+
+    def _make_keys(self) -> dict[str, dict[str, str]]:
+        """Throw-away WireGuard keys: of each host on the mesh, of the WARP peer, and of its one client."""
+        keys = {}
+        for name in (*HOSTS, "warp_peer", "warp_client"):
+            private = base.run(["wg", "genkey"]).stdout.strip()
+            public = base.run(["wg", "pubkey"], data=private + "\n").stdout.strip()
+            keys[name] = {"private_key": private, "public_key": public}
+        return keys
+
+    def _start_internet(self) -> None:
+        server = str(Path(__file__).with_name("internet.py"))
+        self.internet.start(sys.executable, "-u", server, INTERNET, "80", log=self.directory / "internet.log")
+        probe = ("nc", "-z", "-w", "1", INTERNET, "80")
+        wait_for("the internet server", lambda: _succeeds(self.internet, *probe), timeout=20.0)
+
+    def _start_warp(self, keys: dict[str, dict[str, str]], in_kernel: bool) -> None:
+        if in_kernel:
+            self.warp.ip("link", "add", WARP_DEVICE, "type", "wireguard")
+        else:
+            self.warp.start("wireguard-go", "-f", WARP_DEVICE, log=self.directory / "warp.log")
+            wait_for("wireguard-go", lambda: _succeeds(self.warp, "wg", "show", WARP_DEVICE))
+        setup = (
+            f"[Interface]\nPrivateKey = {keys['warp_peer']['private_key']}\nListenPort = {WARP_PORT}\n"
+            f"[Peer]\nPublicKey = {keys['warp_client']['public_key']}\nAllowedIPs = 172.16.0.2/32\n"
+        )
+        self.warp.run("wg", "setconf", WARP_DEVICE, "/dev/stdin", data=setup)
+        self.warp.ip("address", "add", "172.16.0.1/24", "dev", WARP_DEVICE)
+        self.warp.ip("link", "set", WARP_DEVICE, "mtu", "1280", "up")
+
+    def _write_inventory(self, keys: dict[str, dict[str, str]], systems: Systems) -> None:
+        """What the inventory cannot know beforehand. Only root may read it: private keys are in it."""
+        values = {
+            "lab_keys": keys,
+            "lab_image": {"path": f"/{IMAGE}", "sha256": systems.sha256},
+            "lab_template": systems.template,
+        }
+        GENERATED.parent.mkdir(parents=True, exist_ok=True)
+        GENERATED.touch(mode=0o600)
+        GENERATED.chmod(0o600)
+        GENERATED.write_text(json.dumps(values, indent=2) + "\n")
+
+    def _start_host(self, host: Host, systems: Systems) -> None:
+        host.create(systems.rootfs)
+        image = host.root / IMAGE
+        image.parent.mkdir(parents=True)
+        shutil.copyfile(systems.image, image)
+        host.boot()
+
+    def _write_ssh_config(self) -> None:
+        base.RUN.mkdir(parents=True, exist_ok=True)
+        self.ssh_config.write_text(
+            "".join(f"Include {host.directory / 'ssh_config'}\n" for host in self.hosts.values())
+        )
+
+
+def _succeeds(namespace: Namespace, *argv: str) -> bool:
+    return base.run(namespace.enter(*argv), check=False, timeout=10).returncode == 0
