@@ -1,0 +1,207 @@
+#!/usr/bin/python
+# Copyright: op-dbus maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ovs_bridge_flows
+short_description: The OpenFlow rules of an Open vSwitch bridge
+version_added: 0.1.0
+author: op-dbus maintainers (@op-dbus)
+description:
+  - Makes the rules that this collection owns on a bridge exactly the given ones, in one atomic bundle that holds the
+    differences only. Unchanged rules keep their counters, and so do rules whose actions alone changed.
+  - Ownership goes by the upper 16 bits of the cookie. Rules of others, and rules that C(learn) has made, stay.
+  - Every rule is checked by C(ovs-ofctl parse-flows) before anything is sent. A match whose prerequisite is missing,
+    which Open vSwitch would silently widen to match everything, is refused with its line.
+  - Unchanged rules cost four processes, whatever their number.
+  - Keeps the rules in a file with port numbers instead of names, which can be replayed when C(ovs-vswitchd) has been
+    restarted and the containers are not there yet.
+  - The bridge gets C(fail_mode) C(secure) and OpenFlow 1.5 if it has not; a bridge with a controller is refused.
+extends_documentation_fragment:
+  - op_dbus.socket_network.attributes
+  - op_dbus.socket_network.attributes.actiongroup
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  bridge:
+    description: Name of the bridge.
+    type: str
+    required: true
+  flows:
+    description:
+      - Rules in C(ovs-ofctl) syntax, one an item. Ports are named in double quotes.
+      - A rule without a cookie gets one made of O(owner), its table and a digest of its table, priority and match.
+    type: list
+    elements: str
+    default: []
+  ports:
+    description:
+      - OpenFlow port number of every port that O(flows) name. The ports need not be on the bridge yet.
+      - A port that is on the bridge under another number is an error.
+    type: dict
+    default: {}
+  origins:
+    description: Where rules come from, by cookie. Shown in the diff beside each rule.
+    type: dict
+    default: {}
+  state:
+    description:
+      - V(present) makes our rules exactly O(flows).
+      - V(absent) removes our rules and the durable file.
+      - V(gathered) changes nothing and returns our rules.
+      - V(rendered) needs no bridge and returns O(flows) as a switch would store them.
+    type: str
+    choices: [present, absent, gathered, rendered]
+    default: present
+  owner:
+    description: Upper 16 bits of the cookies of our rules. The default is C(0x6f6f).
+    type: int
+    default: 28527
+  exclusive:
+    description: Remove all rules of others too.
+    type: bool
+    default: false
+  force:
+    description:
+      - Take over a rule of others that has the table, priority and match of one of ours. Without it that is refused.
+    type: bool
+    default: false
+  flush_revoked:
+    description:
+      - Cut live connections that a removed rule of table 40 (the policy) had let in. They would go on otherwise.
+      - Connections are found by the rule's addresses, protocol and port, so that a source which still may connect to
+        the same service has to connect again.
+    type: bool
+    default: false
+  ct_zone:
+    description: Conntrack zone of the bridge. Required with O(flush_revoked).
+    type: int
+  durable:
+    description: The file that keeps the rules. The default is C(/var/lib/op-dbus/flows/BRIDGE.flows).
+    type: path
+seealso:
+  - module: op_dbus.socket_network.ovs_bridge
+"""
+
+EXAMPLES = r"""
+- name: Let two ports talk about ARP only
+  op_dbus.socket_network.ovs_bridge_flows:
+    bridge: mesh
+    ports:
+      veth100: 32868
+      veth102: 32870
+    flows:
+      - table=0,priority=200,arp,in_port="veth100",actions=output:"veth102"
+      - table=0,priority=200,arp,in_port="veth102",actions=output:"veth100"
+      - table=0,priority=0,actions=drop
+
+- name: Apply the rules compiled from the inventory
+  op_dbus.socket_network.ovs_bridge_flows:
+    bridge: mesh
+    flows: "{{ compiled.mesh.flows }}"
+    ports: "{{ compiled.mesh.ports }}"
+    origins: "{{ compiled.mesh.origins }}"
+    flush_revoked: true
+    ct_zone: 4242
+
+- name: Read our rules
+  op_dbus.socket_network.ovs_bridge_flows:
+    bridge: mesh
+    state: gathered
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or in check mode would be done, in words.
+  type: list
+  elements: str
+  returned: always
+  sample: ["change flows of bridge mesh: add 2, remove 1", update /var/lib/op-dbus/flows/mesh.flows]
+counts:
+  description: Number of rules of ours that were added, removed, modified and left alone, and of rules of others.
+  type: dict
+  returned: when O(state) is not V(rendered)
+  sample: {added: 2, removed: 1, modified: 0, unchanged: 57, foreign: 0}
+flows:
+  description: Our rules on the bridge, with port names.
+  type: list
+  elements: str
+  returned: when O(state=gathered)
+rendered:
+  description: O(flows) as a switch would store them, with port numbers.
+  type: list
+  elements: str
+  returned: when O(state=rendered)
+revoked:
+  description: Rules of table 40 that let connections in before and do so no longer.
+  type: list
+  elements: str
+  returned: when O(state) is V(present) or V(absent)
+flushed:
+  description: Number of commands that cut the connections of RV(revoked) rules.
+  type: int
+  returned: when O(state) is V(present) or V(absent)
+origins:
+  description: Where the changed rules come from, by cookie, as far as O(origins) tells.
+  type: dict
+  returned: when O(state) is V(present) or V(absent)
+datapath_type:
+  description: Datapath of the bridge; none in check mode while there is no bridge.
+  type: str
+  returned: when O(state) is V(present) or V(absent)
+  sample: netdev
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._module import run_module
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._ovs import flow_table
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._ovs.parameters import flows_spec
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._plan import Plan, result_of
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._runner import ModuleRunner
+
+ARGUMENT_SPEC: dict[str, Any] = {
+    "bridge": {"type": "str", "required": True},
+    "flows": {"type": "list", "elements": "str", "default": []},
+    "ports": {"type": "dict", "default": {}},
+    "origins": {"type": "dict", "default": {}},
+    "state": {"type": "str", "choices": ["present", "absent", "gathered", "rendered"], "default": "present"},
+    "owner": {"type": "int", "default": 0x6F6F},
+    "exclusive": {"type": "bool", "default": False},
+    "force": {"type": "bool", "default": False},
+    "flush_revoked": {"type": "bool", "default": False},
+    "ct_zone": {"type": "int"},
+    "durable": {"type": "path"},
+}
+
+
+def body(module: AnsibleModule) -> dict[str, Any]:
+    runner, check_mode, state = ModuleRunner(module), module.check_mode, module.params["state"]
+    spec = flows_spec(module.params)
+    plan, result = Plan(), {}
+    if state == "rendered":
+        result = {"rendered": flow_table.rendered(runner, spec)}
+    elif state == "gathered":
+        result = flow_table.gathered(runner, spec, check_mode)
+    elif state == "absent":
+        plan, result = flow_table.absent(runner, spec)
+    else:
+        plan, result = flow_table.present(runner, spec, check_mode)
+    return {**result_of(plan, f"flows of {spec.bridge}", check_mode), **result}
+
+
+def main() -> None:
+    run_module(AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True), body)
+
+
+if __name__ == "__main__":
+    main()
