@@ -33,7 +33,6 @@ class Runner(Protocol):
 
     def run(self, argv: Sequence[str], *, stdin: str | None = None, ok: Sequence[int] = (0,), what: str = "") -> Result:
         """Run ``argv``; raise CommandError, introduced by ``what``, for an exit status outside ``ok``."""
-        ...
 
 
 def checked(result: Result, ok: Sequence[int], what: str) -> Result:
