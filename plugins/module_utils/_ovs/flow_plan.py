@@ -100,9 +100,9 @@ def bundle(changes: Changes, want: Sequence[Flow], owner: int) -> list[str]:
         return [f"flow delete cookie={owner << 48:#x}/{0xFFFF << 48:#x}"]
     in_place = [(found, wanted) for found, wanted in changes.modified if _only_actions(found, wanted)]
     replaced = [pair for pair in changes.modified if not _only_actions(*pair)]
-    doomed = {(flow.table, flow.cookie) for flow in (*changes.removed, *(found for found, _ in replaced))}
-    fresh = {wanted.key for _, wanted in replaced} | {flow.key for flow in changes.added}
-    kept = [wanted for _, wanted in in_place if (wanted.table, wanted.cookie) not in doomed]
+    doomed = {(flow.table, flow.cookie) for flow in (*changes.removed, *(found for found, _wanted in replaced))}
+    fresh = {wanted.key for _found, wanted in replaced} | {flow.key for flow in changes.added}
+    kept = [wanted for _found, wanted in in_place if (wanted.table, wanted.cookie) not in doomed]
     adds = [flow for flow in want if flow.key in fresh or (flow.table, flow.cookie) in doomed]
     return [
         *(f"flow delete table={table},cookie={cookie:#x}/-1" for table, cookie in sorted(doomed)),

@@ -74,13 +74,13 @@ class Flow:
 
 def parse_line(line: str) -> Flow:
     """A flow as dump-flows, diff-flows, ``Flow.text`` or (after its verb) parse-flows prints it."""
-    head, _, actions = line.strip().partition("actions=")
+    head, _separator, actions = line.strip().partition("actions=")
     table, cookie, match = 0, 0, ""
     options: list[str] = []
     flags: set[str] = set()
     for word in head.split():
         token = word.rstrip(",")
-        name, _, value = token.replace(":", "=", 1).partition("=")
+        name, _equals, value = token.replace(":", "=", 1).partition("=")
         if token in _FLAGS:
             flags.add(token)
         elif name == "cookie":
@@ -154,9 +154,9 @@ def canonical(runner: Runner, lines: Sequence[str]) -> list[Flow]:
         raise RefusedError(f"Flow {index} ({lines[index - 1]}) is not valid: {problem.text}", fix=problem.fix)
     mods = [line for line in output.splitlines() if line.startswith("OFPT_FLOW_MOD")]
     verbs = [line.partition("): ")[2].partition(" ") for line in mods]
-    if len(verbs) != len(lines) or any(verb != "ADD" for verb, _, _ in verbs):
+    if len(verbs) != len(lines) or any(verb != "ADD" for verb, _space, _flow in verbs):
         raise SocketNetworkError(f"ovs-ofctl parse-flows understood {len(verbs)} of {len(lines)} flows.")
-    return [parse_line(rest) for _, _, rest in verbs]
+    return [parse_line(rest) for _verb, _space, rest in verbs]
 
 
 @dataclass(frozen=True, slots=True)
