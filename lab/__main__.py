@@ -1,0 +1,184 @@
+# Copyright: op-dbus maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's commands: run, up, down, status. `lab/run` prepares the machine and calls this."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+from lab import base, remote, rootfs
+from lab.base import LabError
+from lab.progress import LOGS, Progress, run_logged, tail
+from lab.topology import Lab
+
+PLAY_TIMEOUT, PROOF_TIMEOUT = 600.0, 900.0
+INVENTORY = "inventories/lab"
+
+
+class Interrupted(Exception):
+    """A signal asked for the end."""
+
+
+def run(progress: Progress, lab: Lab, arguments: argparse.Namespace) -> None:
+    """The main job: from nothing to a proven network, and back to nothing."""
+    try:
+        up(progress, lab, owner=os.getpid())
+        site(progress, "site.yml, first run")
+        prove(progress, arguments.proofs)
+        recap = site(progress, "site.yml, second run")
+        if any(counts["changed"] for counts in recap.values()):
+            raise LabError("the second run changed something; a converged host must stay as it is")
+        progress.say("second run: changed=0 on every host")
+    except BaseException:
+        with contextlib.suppress(LabError, OSError):
+            keep_journals(lab)
+        raise
+    finally:
+        if arguments.keep and lab.is_up:
+            (lab.directory / "owner").unlink(missing_ok=True)
+            tell_how_to_use(progress)
+        else:
+            down(progress, lab)
+
+
+def up(progress: Progress, lab: Lab, owner: int | None = None) -> None:
+    progress.start("systems of hosts and containers")
+    systems = rootfs.build(progress.say)
+    progress.start("lab: networks, internet, WARP peer and two booted hosts")
+    lab.up(systems, progress.say, owner=owner)
+
+
+def down(progress: Progress, lab: Lab) -> None:
+    step = progress.step
+    progress.start("taking the lab down")
+    lab.down()
+    progress.step = step
+
+
+def site(progress: Progress, step: str) -> dict[str, dict[str, int]]:
+    """Run site.yml on the lab. Returns the recap."""
+    progress.start(step)
+
+    def on_line(line: str) -> None:
+        if task := re.match(r"TASK \[(?:op_dbus\.socket_network\.)?(.*)\] \*", line):
+            progress.say(task[1])
+
+    argv = [remote.tool("ansible-playbook"), "-i", INVENTORY, "site.yml"]
+    status, output = run_logged(
+        step, argv, environment=remote.ansible_environment(), on_line=on_line, timeout=PLAY_TIMEOUT
+    )
+    if status != 0:
+        raise LabError(f"ansible-playbook ended with {status}\n{tail(output)}")
+    return remote.parse_recap(output)
+
+
+def prove(progress: Progress, expression: str) -> None:
+    """Run the proofs of tests/e2e; they print their table themselves."""
+    progress.start("proofs: connections, counters and captures")
+    argv = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "--color=no",
+        "--proofs",
+        "-m",
+        expression,
+        "tests/e2e",
+    ]
+    status, _output = run_logged(
+        "proofs", argv, environment={"PYTHONPATH": str(base.REPOSITORY)}, on_line=progress.show, timeout=PROOF_TIMEOUT
+    )
+    if status != 0:
+        raise LabError(f"proofs failed (pytest ended with {status})")
+
+
+def keep_journals(lab: Lab) -> None:
+    """What the hosts logged, for whoever looks at a failure after the lab is gone."""
+    for host in lab.hosts.values():
+        if host.is_running:
+            journal = host.run(["journalctl", "--boot", "--no-pager"], check=False).stdout
+            (LOGS / f"journal-{host.name}.log").write_text(journal)
+
+
+def tell_how_to_use(progress: Progress) -> None:
+    progress.start("the lab stays up")
+    progress.say("ansible-playbook -i inventories/lab site.yml -l oo1424oo")
+    progress.say("ssh -F /run/socket-network-lab/ssh_config oo1424oo")
+    progress.say("lab/run down")
+
+
+def status(lab: Lab) -> None:
+    if not lab.directory.exists():
+        print("no lab is up")
+        return
+    for host in lab.hosts.values():
+        print(f"{host.name}: {'running' if host.is_running else 'down'}, console log {host.log}")
+    owner = lab.owner()
+    print(f"owned by process {owner}" if owner else "owned by nobody: `lab/run down` takes it down")
+
+
+@contextlib.contextmanager
+def only_one() -> Iterator[None]:
+    base.RUN.mkdir(parents=True, exist_ok=True)
+    with (base.RUN / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise LabError("another command of the lab is at work on this machine") from error
+        yield
+
+
+def interrupt(number: int, _frame: FrameType | None) -> None:
+    """The first signal ends the work; taking down is not to be disturbed by a second one."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    raise Interrupted(signal.Signals(number).name)
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="lab/run", description="The embedded lab of op_dbus.socket_network.")
+    parser.add_argument("command", nargs="?", choices=("run", "up", "down", "status"), default="run")
+    parser.add_argument("--keep", action="store_true", help="leave the lab up after the run")
+    parser.add_argument("--proofs", default="not drift", metavar="MARKERS", help="which proofs to run (pytest -m)")
+    return parser.parse_args(words)
+
+
+def main(words: list[str]) -> int:
+    arguments, progress, lab = parse(words), Progress(), Lab()
+    if arguments.command == "status":
+        status(lab)
+        return 0
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, interrupt)
+    try:
+        with only_one():
+            if arguments.command == "run":
+                run(progress, lab, arguments)
+            elif arguments.command == "up":
+                up(progress, lab)
+                tell_how_to_use(progress)
+            else:
+                down(progress, lab)
+    except Interrupted as error:
+        progress.show(f"==> {progress.clock} interrupted ({error}) in step: {progress.step}")
+        return 130
+    except (LabError, OSError) as error:
+        progress.show(f"==> {progress.clock} FAILED in step: {progress.step} (logs: {LOGS})\n{error}")
+        return 1
+    progress.show(f"==> {progress.clock} done (logs: {LOGS})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,125 @@
+# Copyright: op-dbus maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The proofs run on the lab that is up (`lab/run up`, then `ansible-playbook -i inventories/lab site.yml`).
+
+Each proof's docstring says what it proves; what it saw (counters, captures) stands beside it in the table at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lab import probe, remote
+from lab.host import Host
+from lab.probe import Place
+from lab.topology import Lab
+
+INVENTORY = "inventories/lab"
+PROOF_TIMEOUT = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The lab and the places in it that connections start from, by the names of the documents."""
+
+    lab: Lab
+    vps: Host
+    home: Host
+    client: Place
+    gateway: Place
+    xray_client: Place
+    mcp: Place
+    api: Place
+    xray_server: Place
+
+    def through_warp(self) -> dict[str, str]:
+        """The whole way: client, droplet, 202, mesh, 102, WARP, internet. Returns what the internet server answered."""
+        return probe.get(self.client, "192.0.2.10", 443, proxy="203.0.113.7:80")
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    lab = Lab()
+    if not lab.is_up:
+        pytest.exit("no lab is up: `lab/run up`, then `ansible-playbook -i inventories/lab site.yml`", 2)
+    vps, home = lab.hosts["vps-gateway"], lab.hosts["oo1424oo"]
+    return World(
+        lab=lab,
+        vps=vps,
+        home=home,
+        client=probe.namespace(lab.client),
+        gateway=probe.container(home, "gateway"),
+        xray_client=probe.container(home, "xray-client"),
+        mcp=probe.container(vps, "mcp-server"),
+        api=probe.container(vps, "op-dbus-api"),
+        xray_server=probe.container(vps, "xray-server"),
+    )
+
+
+@pytest.fixture
+def seen(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Tell what the proof saw, for the table."""
+    return lambda text: record_property("seen", text)
+
+
+@pytest.fixture
+def site() -> Callable[..., remote.PlaybookRun]:
+    """Run site.yml on the lab; fails the test when the run fails."""
+
+    def run(*options: str, inventory: str = INVENTORY, book: str = "site.yml", **extra: object) -> remote.PlaybookRun:
+        done = remote.playbook(book, inventory=inventory, options=options, extra=extra, timeout=PROOF_TIMEOUT)
+        assert done.returncode == 0, done.output[-4000:]
+        return done
+
+    return run
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Callable[..., probe.Capture]:
+    """A capture on a device of a host or namespace of the lab."""
+    count = iter(range(1000))
+    return lambda space, device, expression: probe.capture(space, device, expression, tmp_path / f"{next(count)}.txt")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hosts_stay(world: World) -> Iterator[None]:
+    """No proof may leave a host down for the next one."""
+    yield
+    for host in (world.vps, world.home):
+        if not host.is_running:
+            host.boot()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Proofs that disturb the hosts come last."""
+    items.sort(key=lambda item: item.get_closest_marker("drift") is not None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    rows = []
+    for outcome, word in (("passed", "proven"), ("failed", "FAILED"), ("error", "ERROR")):
+        for report in terminalreporter.getreports(outcome):
+            if outcome != "passed" or report.when == "call":
+                about = dict(report.user_properties)
+                rows.append((report.nodeid, word, str(about.get("proof", report.nodeid)), str(about.get("seen", ""))))
+    if not rows:
+        return
+    terminalreporter.section("proofs")
+    for _node, word, proof, saw in sorted(rows):
+        terminalreporter.write_line(f"{word:7} {proof}")
+        for line in saw.splitlines():
+            terminalreporter.write_line(f"          {line}")
+    passed = sum(word == "proven" for _node, word, _proof, _saw in rows)
+    terminalreporter.write_line(f"{passed} of {len(rows)} proofs hold")
+
+
+@pytest.fixture(autouse=True)
+def _proof(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> None:
+    text = request.function.__doc__ or request.node.name
+    parameters = getattr(request.node, "callspec", None)
+    record_property("proof", " ".join(text.split()) + (f" [{parameters.id}]" if parameters else ""))
