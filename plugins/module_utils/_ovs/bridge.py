@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,12 @@ from .bridge_plan import (
     plan_present,
     wanted_bridge,
 )
-from .vsctl import Bridge, NoSwitchError, Switch, read_switch, transact
+from .vsctl import OWNER, Bridge, NoSwitchError, Switch, read_switch, transact
 
 _DEADLINE = 10.0
 _PAUSE = 0.1
+_IFF_PROMISC = 0x100
+_DEAD = "the device was made anew and is not attached"
 
 
 def switch_or_nothing(runner: Runner, tolerant: bool) -> Switch:
@@ -47,7 +49,7 @@ def switch_or_nothing(runner: Runner, tolerant: bool) -> Switch:
 def present(runner: Runner, spec: BridgeSpec, check_mode: bool) -> tuple[Plan, str]:
     """The plan for ``spec`` and the datapath type that the bridge has or will have."""
     check_spec(spec)
-    switch = switch_or_nothing(runner, check_mode)
+    switch = with_dead_ports(switch_or_nothing(runner, check_mode), spec.name)
     have = switch.bridges.get(spec.name)
     datapath = spec.datapath_type
     if have is None:
@@ -57,12 +59,39 @@ def present(runner: Runner, spec: BridgeSpec, check_mode: bool) -> tuple[Plan, s
     changes = plan_present(spec, switch, datapath)
 
     def commit() -> None:
-        transact(runner, [command for change in changes for command in change.commands], f"Changing bridge {spec.name}")
+        what = f"Changing bridge {spec.name}"
+        first = [command for change in changes for command in change.first]
+        if first:
+            transact(runner, first, what)
+        transact(runner, [command for change in changes for command in change.commands], what)
         _await(runner, spec)
 
     if not changes:
         _raise(spec, faults(spec, have))
     return Plan(_steps(changes, commit), describe(have), describe(wanted)), wanted.datapath_type
+
+
+def with_dead_ports(switch: Switch, name: str, devices: str = "/sys/class/net") -> Switch:
+    """``switch`` with an error on each port of ours whose device was deleted and made anew behind ovs-vswitchd's back.
+
+    The userspace datapath goes on listening on the deleted device and says nothing; the new one is then not
+    promiscuous, as every attached device is. The kernel datapath attaches a new device by itself.
+    """
+    have = switch.bridges.get(name)
+    if have is None or have.datapath_type != "netdev":
+        return switch
+    ports = {
+        port.name: replace(port, error=port.error or _DEAD)
+        if port.owner == OWNER and _deaf(devices, port.name)
+        else port
+        for port in have.ports.values()
+    }
+    return Switch({**switch.bridges, name: replace(have, ports=ports)})
+
+
+def _deaf(devices: str, name: str) -> bool:
+    flags = Path(devices, name, "flags")
+    return flags.exists() and not int(flags.read_text(encoding="ascii"), 16) & _IFF_PROMISC
 
 
 def absent(runner: Runner, name: str) -> Plan:
@@ -123,10 +152,10 @@ def _nothing() -> None:
 def _await(runner: Runner, spec: BridgeSpec) -> None:
     """Wait until every wanted port has a number, then raise for what is not as wanted."""
     deadline = time.monotonic() + _DEADLINE
-    have = read_switch(runner).bridges.get(spec.name)
+    have = with_dead_ports(read_switch(runner), spec.name).bridges.get(spec.name)
     while pending(spec, have) and time.monotonic() < deadline:
         time.sleep(_PAUSE)
-        have = read_switch(runner).bridges.get(spec.name)
+        have = with_dead_ports(read_switch(runner), spec.name).bridges.get(spec.name)
     _raise(spec, faults(spec, have))
 
 

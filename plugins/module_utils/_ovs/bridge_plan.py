@@ -48,10 +48,14 @@ class BridgeSpec:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change in words and the ovs-vsctl commands that make it."""
+    """One change in words and the ovs-vsctl commands that make it.
+
+    ``first`` needs a transaction of its own before: a port that leaves and comes back in one keeps its old device open.
+    """
 
     action: str
     commands: tuple[tuple[str, ...], ...]
+    first: tuple[tuple[str, ...], ...] = ()
 
 
 def check_name(name: str, what: str) -> None:
@@ -224,7 +228,7 @@ def _plan_port(port: PortSpec, bridge: str, switch: Switch) -> list[Change]:
         return [Change(f"move port {port.name} from bridge {there.name} to {bridge}", (detach, *attach))]
     have = there.ports[port.name]
     if have.error or have.ofport == -1:
-        return [Change(f"re-attach port {port.name} to bridge {bridge}", (detach, *attach))]
+        return [Change(f"re-attach port {port.name} to bridge {bridge}", attach, first=(detach,))]
     if _matches(port, have):
         return []
     return [Change(f"update port {port.name} of bridge {bridge}", (_set_port(port),))]

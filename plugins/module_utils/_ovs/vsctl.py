@@ -24,7 +24,7 @@ _TIMEOUT = 30
 _READ = (
     ("Bridge", "name,datapath_type,fail_mode,protocols,controller,external_ids,ports"),
     ("Port", "_uuid,name,interfaces,external_ids"),
-    ("Interface", "_uuid,name,ofport,ofport_request,error,external_ids"),
+    ("Interface", "_uuid,name,ofport,ofport_request,error,external_ids,ifindex,link_state"),
     ("Controller", "_uuid,target"),
 )
 
@@ -149,7 +149,7 @@ def _bridge(
                 interface["name"],
                 _optional(interface["ofport"]),
                 _optional(interface["ofport_request"]),
-                _optional(interface["error"]) or "",
+                _optional(interface["error"]) or _lost(interface),
                 {**port["external_ids"], **interface["external_ids"]},
             )
     local = found.pop(row["name"], None)
@@ -163,6 +163,11 @@ def _bridge(
         ports=dict(sorted(found.items())),
         error=local.error if local else "",
     )
+
+
+def _lost(interface: Mapping[str, Any]) -> str:
+    """The userspace datapath keeps the number of a port whose device was deleted, and reports no error."""
+    return "the device is gone" if interface["ifindex"] == 0 and interface["link_state"] == "down" else ""
 
 
 def _tables(text: str) -> Iterator[Iterator[dict[str, Any]]]:
