@@ -57,6 +57,14 @@ def up(progress: Progress, lab: Lab, owner: int | None = None) -> None:
     lab.up(systems, progress.say, owner=owner)
 
 
+def up_or_nothing(progress: Progress, lab: Lab) -> None:
+    try:
+        up(progress, lab)
+    except BaseException:
+        down(progress, lab)
+        raise
+
+
 def down(progress: Progress, lab: Lab) -> None:
     step = progress.step
     progress.start("taking the lab down")
@@ -155,7 +163,7 @@ def parse(words: list[str]) -> argparse.Namespace:
 
 
 def main(words: list[str]) -> int:
-    arguments, progress, lab = parse(words), Progress(), Lab()
+    arguments, progress, lab = parse(words), Progress(float(os.environ.get("LAB_HEAD_START", "0"))), Lab()
     if arguments.command == "status":
         status(lab)
         return 0
@@ -166,7 +174,7 @@ def main(words: list[str]) -> int:
             if arguments.command == "run":
                 run(progress, lab, arguments)
             elif arguments.command == "up":
-                up(progress, lab)
+                up_or_nothing(progress, lab)
                 tell_how_to_use(progress)
             else:
                 down(progress, lab)

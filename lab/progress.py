@@ -23,8 +23,8 @@ TAIL_LINES = 40
 class Progress:
     """Tells what is going on. ``step`` names the current step, for the message when it fails."""
 
-    def __init__(self) -> None:
-        self.begin = time.monotonic()
+    def __init__(self, head_start: float = 0.0) -> None:
+        self.begin = time.monotonic() - head_start
         self.step = "start"
 
     @property

@@ -95,6 +95,10 @@ def _hosts_stay(world: World) -> Iterator[None]:
             host.boot()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "drift: changes hosts of the lab and runs site.yml again")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Proofs that disturb the hosts come last."""
     items.sort(key=lambda item: item.get_closest_marker("drift") is not None)
@@ -105,7 +109,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for outcome, word in (("passed", "proven"), ("failed", "FAILED"), ("error", "ERROR")):
         for report in terminalreporter.getreports(outcome):
             if outcome != "passed" or report.when == "call":
-                about = dict(report.user_properties)
+                about = dict(getattr(report, "user_properties", ()))
                 rows.append((report.nodeid, word, str(about.get("proof", report.nodeid)), str(about.get("seen", ""))))
     if not rows:
         return

@@ -32,7 +32,7 @@ def states(world: World) -> dict[str, dict[str, object]]:
 
 
 def test_check_on_converged_hosts_changes_nothing(world: World, site: Site, seen: Seen) -> None:
-    """`--check --diff` on converged hosts reports no change and leaves files, flows, routes and processes as they were."""
+    """`--check --diff` on converged hosts reports no change and leaves files, flows, routes, processes as they were."""
     before = states(world)
     run = site("--check", "--diff")
     after = states(world)
