@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from . import identity
@@ -22,6 +23,22 @@ SOURCES = ("local", "mesh", "vpn", "host", "internet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """How to see that a service works. ``kind``: `tcp`, `http` (``argument``: the path) or `command`."""
+
+    kind: str
+    argument: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A root file system archive on the host, pinned by the SHA-256 of the file (64 hexadecimal digits)."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """A port that a container serves. ``public_port`` is set when the node publishes it to the internet."""
 
@@ -30,12 +47,17 @@ class Service:
     port: int
     exposed_to: frozenset[str] = frozenset()
     public_port: int | None = None
+    health: Health | None = None
     origin: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """An LXC container on a bridge. Sizes are in MiB; ``egress`` names the uplink of its new connections outward."""
+    """An LXC container on a bridge; ``egress`` names the uplink of its new connections outward.
+
+    ``memory`` and ``swap`` are in MiB, ``cpus`` in processors; None means no limit. ``mtu`` None means derived from
+    the uplinks. Its root file system comes from ``image`` or from ``tree`` (a directory on the host).
+    """
 
     id: str
     name: str
@@ -45,6 +67,16 @@ class Container:
     template: str = "debian-13"
     egress: str | None = None
     services: tuple[Service, ...] = ()
+    memory: int | None = None
+    swap: int | None = None
+    cpus: float | None = None
+    nesting: bool = False
+    mtu: int | None = None
+    running: bool = True
+    autostart: bool = True
+    unprivileged: bool = True
+    image: Image | None = None
+    tree: str | None = None
     origin: str = ""
 
     @property
@@ -194,42 +226,77 @@ class Node:
 
     def served_bridge(self, uplink: Uplink) -> Bridge | None:
         """The bridge with a subnet that ``uplink`` serves: its own, or the one behind a transit bridge."""
-        own = self.bridge(uplink.bridge)
-        if own.subnet is not None:
+        by_name = {bridge.name: bridge for bridge in self.bridges}
+        own = by_name.get(uplink.bridge)
+        if own is None or own.subnet is not None:
             return own
-        behind = [self.bridge(far.bridge) for _near, far in self.ends(own.name)]
+        behind = [by_name[far.bridge] for _near, far in self.ends(own.name) if far.bridge in by_name]
         return next((bridge for bridge in behind if bridge.subnet is not None), None)
+
+    def uplinks_of(self, bridge: str) -> tuple[Uplink, ...]:
+        return tuple(uplink for uplink in self.uplinks if uplink.bridge == bridge)
 
     def containers_of(self, bridge: str) -> tuple[Container, ...]:
         return tuple(container for container in self.containers if container.bridge == bridge)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A destination behind an uplink and the inventory line that put it there."""
+
+    prefix: IPv4Network
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A node on a mesh, its uplink to it, and the bridge that this uplink serves."""
+
+    node: Node
+    uplink: Uplink
+    bridge: Bridge | None
+
+    @property
+    def subnet(self) -> IPv4Network | None:
+        return self.bridge.subnet if self.bridge is not None else None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fleet:
     """All nodes by name. Compiled from inventory data of every host, never from a play's host list."""
 
     nodes: Mapping[str, Node] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
-    def members(self, network: str, kind: str) -> tuple[tuple[Node, Uplink], ...]:
-        """Nodes on the mesh ``network`` of ``kind`` with their uplink to it, by node name."""
-        return tuple(
-            (node, uplink)
-            for _name, node in sorted(self.nodes.items())
-            for uplink in node.uplinks
-            if uplink.kind == kind and uplink.network == network
-        )
+    @cached_property
+    def meshes(self) -> Mapping[tuple[str, str], tuple[Member, ...]]:
+        """Members of each mesh by (kind, network), in the order of their node names."""
+        meshes: dict[tuple[str, str], list[Member]] = {}
+        for _name, node in sorted(self.nodes.items()):
+            for uplink in node.uplinks:
+                if uplink.is_mesh:
+                    member = Member(node=node, uplink=uplink, bridge=node.served_bridge(uplink))
+                    meshes.setdefault((uplink.kind, uplink.network), []).append(member)
+        return {mesh: tuple(members) for mesh, members in meshes.items()}
 
-    def prefixes(self, node: Node, uplink: Uplink) -> tuple[IPv4Network, ...]:
+    def members(self, network: str, kind: str) -> tuple[Member, ...]:
+        """Nodes on the mesh ``network`` of ``kind``, by node name."""
+        return self.meshes.get((kind, network), ())
+
+    def routes(self, node: Node, uplink: Uplink) -> tuple[Route, ...]:
         """Destinations that ``node`` reaches through ``uplink``, sorted: overlay, other nodes' subnets, extras."""
-        reached = set(uplink.prefixes)
+        reached = dict.fromkeys(uplink.prefixes, f"{uplink.origin}.prefixes")
         if uplink.kind == "warp":
-            reached.add(IPv4Network("0.0.0.0/0"))
+            reached[IPv4Network("0.0.0.0/0")] = uplink.origin
         if uplink.is_mesh:
             if uplink.address is not None:
-                reached.add(uplink.address.network)
-            for other, far in self.members(uplink.network, uplink.kind):
-                served = other.served_bridge(far) if other.name != node.name else None
-                if served is not None and served.subnet is not None:
-                    reached.add(served.subnet)
-        return tuple(sorted(reached))
+                reached[uplink.address.network] = f"{uplink.origin}.address"
+            for member in self.members(uplink.network, uplink.kind):
+                if member.node is not node and member.bridge is not None and member.bridge.subnet is not None:
+                    reached[member.bridge.subnet] = f"{member.bridge.origin}.subnet"
+        in_order = sorted(reached.items(), key=lambda item: (int(item[0].network_address), item[0].prefixlen))
+        return tuple(Route(prefix=prefix, origin=origin) for prefix, origin in in_order)
+
+    def prefixes(self, node: Node, uplink: Uplink) -> tuple[IPv4Network, ...]:
+        """The prefixes of `routes`."""
+        return tuple(route.prefix for route in self.routes(node, uplink))

@@ -1,0 +1,70 @@
+# Copyright: op-dbus maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to op_dbus.socket_network: no stability is promised to other collections.
+"""From a checked fleet to the flows of one node's bridges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .flow import Flow
+from .model import Bridge, Fleet, Node
+from .pipeline import miss_flows, socket_flows
+from .tables import SOCKET, TRANSIT, Pipeline
+from .transit import transit_flows
+from .view import View, view_of
+
+
+class CompilerError(Exception):
+    """The compiler contradicts itself: never the operator's fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeFlows:
+    """Flows in the order of table and priority, the OpenFlow port numbers that they rely on."""
+
+    flows: tuple[Flow, ...]
+    ports: dict[str, int]
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """What asked for a flow, by cookie in hexadecimal."""
+        return {f"{flow.cookie:#x}": flow.origin for flow in self.flows}
+
+
+def compile_node(fleet: Fleet, host: str) -> dict[str, BridgeFlows]:
+    """The flows of every bridge of ``host``. The time it takes grows with the node and with its meshes' members."""
+    node = fleet.nodes[host]
+    return {bridge.name: compile_bridge(fleet, node, bridge) for bridge in node.bridges}
+
+
+def compile_bridge(fleet: Fleet, node: Node, bridge: Bridge) -> BridgeFlows:
+    """The flows of ``bridge``, each checked against the declaration of its table."""
+    view = view_of(fleet, node, bridge)
+    tables = TRANSIT if bridge.subnet is None else SOCKET
+    flows = tuple(sorted(_flows(view, tables), key=_order))
+    _check(flows, tables)
+    return BridgeFlows(flows, view.ports)
+
+
+def _flows(view: View, tables: Pipeline) -> Iterator[Flow]:
+    yield from transit_flows(view) if tables is TRANSIT else socket_flows(view)
+    yield from miss_flows(view, tables)
+
+
+def _order(flow: Flow) -> tuple[int, int, str]:
+    return flow.table, -flow.priority, flow.match_text()
+
+
+def _check(flows: tuple[Flow, ...], tables: Pipeline) -> None:
+    seen: dict[int, Flow] = {}
+    for flow in flows:
+        refusal = tables[flow.table].refusal(flow)
+        if refusal:
+            raise CompilerError(f"{flow.text()}: {refusal}")
+        twin = seen.setdefault(flow.cookie, flow)
+        if twin is not flow:
+            raise CompilerError(f"{flow.text()} ({flow.origin}) has the cookie of {twin.text()} ({twin.origin})")
