@@ -28,6 +28,8 @@ from .vsctl import Bridge, NoSwitchError, run_tool, transact
 
 FLOWS_DIRECTORY = "/var/lib/op-dbus/flows"
 
+_ANY_PROTOCOL = ",".join(f"OpenFlow1{minor}" for minor in range(6))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowsSpec:
@@ -113,7 +115,7 @@ def present(runner: Runner, spec: FlowsSpec, check_mode: bool) -> Outcome:
     if have is None and not check_mode:
         raise RefusedError(f"Bridge {spec.bridge} does not exist.", fix="create it first with the module ovs_bridge.")
     warnings = _check_bridge(spec, have, check_mode) if have else []
-    return _Run(runner, spec, want, have).outcome(warnings)
+    return _Run(runner, spec, want, None if have and have.error else have).outcome(warnings)
 
 
 def absent(runner: Runner, spec: FlowsSpec) -> Outcome:
@@ -218,7 +220,7 @@ class _Run:
 def _check_bridge(spec: FlowsSpec, have: Bridge, check_mode: bool) -> list[str]:
     """Refuse a controller and wrong port numbers; in check mode, where ovs_bridge has changed nothing, warn of them."""
     refuse_controller(have)
-    wrong = []
+    wrong = [have.error] if have.error else []
     for port in have.ports.values():
         pinned, holder = spec.ports.get(port.name), spec.names.get(port.ofport or -1)
         if port.ofport in (None, -1):
@@ -229,7 +231,7 @@ def _check_bridge(spec: FlowsSpec, have: Bridge, check_mode: bool) -> list[str]:
             wrong.append(f"port {port.name} has number {port.ofport}, which belongs to {holder}")
     message = f"Bridge {have.name}: {'; '.join(wrong)}."
     if wrong and not check_mode:
-        raise RefusedError(message, fix="set ofport_request of the port, as the module ovs_bridge does.")
+        raise RefusedError(message, fix="run the module ovs_bridge first, with these ports and numbers.")
     return [message] if wrong else []
 
 
@@ -238,10 +240,8 @@ def _dump_argv(bridge: str, protocol: str) -> list[str]:
 
 
 def _dump(runner: Runner, have: Bridge) -> list[Flow]:
-    """All flows of the bridge, in the best protocol that it speaks before we set its protocols."""
-    protocol = REQUIRED_PROTOCOL
-    if have.protocols and protocol not in have.protocols:
-        protocol = max(have.protocols)
+    """All flows of the bridge, in whatever protocol it speaks before we set its protocols."""
+    protocol = REQUIRED_PROTOCOL if REQUIRED_PROTOCOL in have.protocols else _ANY_PROTOCOL
     return parse_dump(run_tool(runner, _dump_argv(have.name, protocol), f"Reading the flows of {have.name}").stdout)
 
 

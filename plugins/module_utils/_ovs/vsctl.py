@@ -22,7 +22,7 @@ OWNER = "socket_bridge"
 
 _TIMEOUT = 30
 _READ = (
-    ("Bridge", "name,datapath_type,fail_mode,protocols,controller,external_ids,ports"),
+    ("Bridge", "name,datapath_type,datapath_id,fail_mode,protocols,controller,external_ids,ports"),
     ("Port", "_uuid,name,interfaces,external_ids"),
     ("Interface", "_uuid,name,ofport,ofport_request,error,external_ids,ifindex,link_state"),
     ("Controller", "_uuid,target"),
@@ -50,7 +50,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """A bridge and its ports by name, without the local port, whose trouble is in ``error``."""
+    """A bridge and its ports by name, without the local port. ``error`` tells why it forwards nothing."""
 
     name: str
     datapath_type: str = "system"
@@ -153,15 +153,19 @@ def _bridge(
                 {**port["external_ids"], **interface["external_ids"]},
             )
     local = found.pop(row["name"], None)
+    datapath_type = row["datapath_type"] or "system"
+    error = local.error if local else ""
+    if _optional(row["datapath_id"]) is None:
+        error = error or f"ovs-vswitchd has no datapath of type {datapath_type} for it"
     return Bridge(
         name=row["name"],
-        datapath_type=row["datapath_type"] or "system",
+        datapath_type=datapath_type,
         fail_mode=_optional(row["fail_mode"]) or "",
         protocols=tuple(sorted(_many(row["protocols"]))),
         controllers=controllers,
         external_ids=row["external_ids"],
         ports=dict(sorted(found.items())),
-        error=local.error if local else "",
+        error=error,
     )
 
 
