@@ -12,7 +12,8 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from lab import base, remote, rootfs
@@ -28,26 +29,35 @@ class Interrupted(Exception):
     """A signal asked for the end."""
 
 
-def run(progress: Progress, lab: Lab, arguments: argparse.Namespace) -> None:
-    """The main job: from nothing to a proven network, and back to nothing."""
+def run(progress: Progress, lab: Lab, proofs: str) -> None:
+    """The main job: from nothing to a proven network that a second run leaves alone."""
+    up(progress, lab, owner=os.getpid())
+    site(progress, "site.yml, first run")
+    prove(progress, proofs)
+    recap = site(progress, "site.yml, second run")
+    if any(counts["changed"] for counts in recap.values()):
+        raise LabError("the second run changed something; a converged host must stay as it is")
+    progress.say("second run: changed=0 on every host")
+
+
+def attempt(progress: Progress, work: Callable[[], None]) -> int:
+    """Do some work and return the exit status; a failure is told at once, before anything is taken down."""
     try:
-        up(progress, lab, owner=os.getpid())
-        site(progress, "site.yml, first run")
-        prove(progress, arguments.proofs)
-        recap = site(progress, "site.yml, second run")
-        if any(counts["changed"] for counts in recap.values()):
-            raise LabError("the second run changed something; a converged host must stay as it is")
-        progress.say("second run: changed=0 on every host")
-    except BaseException:
-        with contextlib.suppress(LabError, OSError):
-            keep_journals(lab)
-        raise
-    finally:
-        if arguments.keep and lab.is_up:
-            (lab.directory / "owner").unlink(missing_ok=True)
-            tell_how_to_use(progress)
-        else:
-            down(progress, lab)
+        work()
+    except Exception as error:
+        tell_failure(progress, error)
+        return 130 if isinstance(error, Interrupted) else 1
+    return 0
+
+
+def tell_failure(progress: Progress, error: Exception) -> None:
+    base.COMMANDS.resume()
+    if isinstance(error, Interrupted):
+        progress.show(f"==> {progress.clock} interrupted ({error}) in step: {progress.step}")
+        return
+    progress.show(f"==> {progress.clock} FAILED in step: {progress.step} (logs: {LOGS})\n{error}")
+    if not isinstance(error, (LabError, OSError)):
+        traceback.print_exception(error)
 
 
 def up(progress: Progress, lab: Lab, owner: int | None = None) -> None:
@@ -57,19 +67,9 @@ def up(progress: Progress, lab: Lab, owner: int | None = None) -> None:
     lab.up(systems, progress.say, owner=owner)
 
 
-def up_or_nothing(progress: Progress, lab: Lab) -> None:
-    try:
-        up(progress, lab)
-    except BaseException:
-        down(progress, lab)
-        raise
-
-
 def down(progress: Progress, lab: Lab) -> None:
-    step = progress.step
     progress.start("taking the lab down")
     lab.down()
-    progress.step = step
 
 
 def site(progress: Progress, step: str) -> dict[str, dict[str, int]]:
@@ -114,12 +114,13 @@ def prove(progress: Progress, expression: str) -> None:
 def keep_journals(lab: Lab) -> None:
     """What the hosts logged, for whoever looks at a failure after the lab is gone."""
     for host in lab.hosts.values():
-        if host.is_running:
+        with contextlib.suppress(LabError, OSError):
             journal = host.run(["journalctl", "--boot", "--no-pager"], check=False).stdout
             (LOGS / f"journal-{host.name}.log").write_text(journal)
 
 
-def tell_how_to_use(progress: Progress) -> None:
+def leave_up(progress: Progress, lab: Lab) -> None:
+    (lab.directory / "owner").unlink(missing_ok=True)
     progress.start("the lab stays up")
     progress.say("ansible-playbook -i inventories/lab site.yml -l oo1424oo")
     progress.say("ssh -F /run/socket-network-lab/ssh_config oo1424oo")
@@ -151,6 +152,7 @@ def interrupt(number: int, _frame: FrameType | None) -> None:
     """The first signal ends the work; taking down is not to be disturbed by a second one."""
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
+    base.COMMANDS.interrupt()
     raise Interrupted(signal.Signals(number).name)
 
 
@@ -169,23 +171,26 @@ def main(words: list[str]) -> int:
         return 0
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, interrupt)
+    work = {
+        "run": lambda: run(progress, lab, arguments.proofs),
+        "up": lambda: up(progress, lab),
+        "down": lambda: down(progress, lab),
+    }[arguments.command]
     try:
         with only_one():
-            if arguments.command == "run":
-                run(progress, lab, arguments)
-            elif arguments.command == "up":
-                up_or_nothing(progress, lab)
-                tell_how_to_use(progress)
-            else:
-                down(progress, lab)
-    except Interrupted as error:
-        progress.show(f"==> {progress.clock} interrupted ({error}) in step: {progress.step}")
-        return 130
-    except (LabError, OSError) as error:
-        progress.show(f"==> {progress.clock} FAILED in step: {progress.step} (logs: {LOGS})\n{error}")
-        return 1
-    progress.show(f"==> {progress.clock} done (logs: {LOGS})")
-    return 0
+            result = attempt(progress, work)
+            if result == 0 and (arguments.keep or arguments.command == "up"):
+                leave_up(progress, lab)
+            elif arguments.command != "down":
+                if result:
+                    keep_journals(lab)
+                result = max(result, attempt(progress, lambda: down(progress, lab)))
+    except LabError as error:
+        result = 1
+        progress.show(str(error))
+    if result == 0:
+        progress.show(f"==> {progress.clock} done (logs: {LOGS})")
+    return result
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-CACHE = Path("/var/cache/socket-network-lab")
+CACHE = Path(os.environ.get("SOCKET_NETWORK_CACHE", "/var/cache/socket-network-lab"))
 """Root file systems, guest images and the Python environment: kept between runs."""
 
 STATE = Path("/var/lib/socket-network-lab")
@@ -28,6 +29,36 @@ class LabError(Exception):
     """A step of the lab failed; the text says what to look at."""
 
 
+class _Commands:
+    """Commands that run now, in any thread, so that an interruption can end them all."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[str]] = set()
+        self._interrupted = threading.Event()
+
+    def begin(self, process: subprocess.Popen[str]) -> None:
+        self._running.add(process)
+
+    def end(self, process: subprocess.Popen[str]) -> None:
+        self._running.discard(process)
+
+    def check(self) -> None:
+        if self._interrupted.is_set():
+            raise LabError("interrupted")
+
+    def interrupt(self) -> None:
+        """End what runs and refuse to start more, until `resume`."""
+        self._interrupted.set()
+        for process in list(self._running):
+            process.terminate()
+
+    def resume(self) -> None:
+        self._interrupted.clear()
+
+
+COMMANDS = _Commands()
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -37,30 +68,37 @@ def run(
     env: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command on this machine. Raises LabError when it fails or takes longer than ``timeout`` seconds."""
+    COMMANDS.check()
+    process = subprocess.Popen(
+        list(argv),
+        stdin=subprocess.DEVNULL if data is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+    )
+    COMMANDS.begin(process)
     try:
-        done = subprocess.run(
-            list(argv),
-            input=data,
-            stdin=subprocess.DEVNULL if data is None else None,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout,
-            env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
-            check=False,
-        )
+        output, complaints = process.communicate(data, timeout)
     except subprocess.TimeoutExpired as error:
         raise LabError(f"`{' '.join(argv)}` did not end within {timeout:g} s") from error
-    if check and done.returncode != 0:
-        said = (done.stderr or done.stdout).strip()
-        raise LabError(f"`{' '.join(argv)}` failed with {done.returncode}: {said[-2000:]}")
-    return done
+    finally:
+        COMMANDS.end(process)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    if check and process.returncode != 0:
+        said = (complaints or output).strip()
+        raise LabError(f"`{' '.join(argv)}` failed with {process.returncode}: {said[-2000:]}")
+    return subprocess.CompletedProcess(list(argv), process.returncode, output, complaints)
 
 
 def wait_for(what: str, condition: Callable[[], object], *, timeout: float = 30.0, interval: float = 0.05) -> None:
     """Return when ``condition`` is true; raises LabError when that takes longer than ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():
+        COMMANDS.check()
         if time.monotonic() > deadline:
             raise LabError(f"waited {timeout:g} s in vain for {what}")
         time.sleep(interval)

@@ -153,6 +153,8 @@ class Host:
             raise LabError(f"{self.name} could not be removed: {'; '.join(faults)}")
         if self.directory.exists():
             shutil.rmtree(self.directory)
+            with contextlib.suppress(OSError):
+                self.directory.parent.rmdir()
 
     # ---------------------------------------------------------------- use
 
@@ -313,6 +315,7 @@ class Host:
         except LabError:
             os.kill(self._supervisor()[0], signal.SIGKILL)
             wait_for(f"{self.name} to be killed", ended, timeout=10.0)
+        remote.forget_connections(self.fabric, self.address)
 
 
 _JOIN_CGROUP = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done; shift; exec "$@"'

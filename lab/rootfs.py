@@ -170,6 +170,9 @@ def _locked(name: str) -> Iterator[None]:
 def _fresh(target: Path) -> Path:
     """A place beside ``target`` to build in; what an interrupted build left there is removed."""
     part = target.with_name(target.name + ".part")
+    for line in reversed(Path("/proc/mounts").read_text().splitlines()):
+        if Path(line.split()[1]).is_relative_to(part):
+            run(["umount", "--lazy", line.split()[1]])
     if part.is_dir():
         shutil.rmtree(part)
     return part

@@ -17,6 +17,7 @@ Nothing here has a route out of this machine. ssh uses ``mgmt`` 198.18.0.0/24, w
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
@@ -138,6 +139,8 @@ class Lab:
             path.unlink(missing_ok=True)
         if self.directory.exists():
             shutil.rmtree(self.directory)
+            with contextlib.suppress(OSError):
+                self.directory.parent.rmdir()
 
     # ---------------------------------------------------------------- parts
 
