@@ -16,13 +16,14 @@ import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from lab import base, remote, rootfs
+from lab import base, probe, remote, rootfs
 from lab.base import LabError
 from lab.progress import LOGS, Progress, run_logged, tail
 from lab.topology import Lab
 
 PLAY_TIMEOUT, PROOF_TIMEOUT = 600.0, 900.0
 INVENTORY = "inventories/lab"
+TOLD_CHANGES = 40
 
 
 class Interrupted(Exception):
@@ -32,6 +33,7 @@ class Interrupted(Exception):
 def run(progress: Progress, lab: Lab, proofs: str) -> None:
     """The main job: from nothing to a proven network that a second run leaves alone."""
     up(progress, lab, owner=os.getpid())
+    check_fresh(progress, lab)
     site(progress, "site.yml, first run")
     prove(progress, proofs)
     recap = site(progress, "site.yml, second run")
@@ -72,7 +74,19 @@ def down(progress: Progress, lab: Lab) -> None:
     lab.down()
 
 
-def site(progress: Progress, step: str) -> dict[str, dict[str, int]]:
+def check_fresh(progress: Progress, lab: Lab) -> None:
+    """`--check --diff` on hosts that nobody provisioned yet must tell of changes and make none."""
+    recap = site(progress, "site.yml --check --diff, fresh hosts", "--check", "--diff")
+    for host in lab.hosts.values():
+        before, after = lab.fresh_state(host), probe.state(host)
+        if changes := probe.difference(before, after):
+            raise LabError(f"check mode changed {host.name}:\n" + "\n".join(changes[:TOLD_CHANGES]))
+        progress.say(
+            f"{host.name}: would change {recap[host.name]['changed']}; all {len(after)} items of state as before"
+        )
+
+
+def site(progress: Progress, step: str, *options: str) -> dict[str, dict[str, int]]:
     """Run site.yml on the lab. Returns the recap."""
     progress.start(step)
 
@@ -80,7 +94,7 @@ def site(progress: Progress, step: str) -> dict[str, dict[str, int]]:
         if task := re.match(r"TASK \[(?:op_dbus\.socket_network\.)?(.*)\] \*", line):
             progress.say(task[1])
 
-    argv = [remote.tool("ansible-playbook"), "-i", INVENTORY, "site.yml"]
+    argv = [remote.tool("ansible-playbook"), "-i", INVENTORY, "site.yml", *options]
     status, output = run_logged(
         step, argv, environment=remote.ansible_environment(), on_line=on_line, timeout=PLAY_TIMEOUT
     )

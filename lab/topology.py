@@ -24,8 +24,9 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from lab import base, kernel
+from lab import base, kernel, probe
 from lab.base import REPOSITORY, LabError, wait_for
 from lab.host import MANAGEMENT, Host, Link
 from lab.ledger import Ledger, is_alive, start_time
@@ -124,6 +125,11 @@ class Lab:
         (self.directory / "up").touch()
         return self
 
+    def fresh_state(self, host: Host) -> dict[str, Any]:
+        """What probe.state told of a host before anything was provisioned."""
+        state: dict[str, Any] = json.loads(self._fresh_file(host).read_text())
+        return state
+
     def down(self) -> None:
         """Take everything down, also what a start that failed half way left. Raises LabError when something stays."""
         faults = []
@@ -211,6 +217,10 @@ class Lab:
         image.parent.mkdir(parents=True)
         shutil.copyfile(systems.image, image)
         host.boot()
+        self._fresh_file(host).write_text(json.dumps(probe.state(host)))
+
+    def _fresh_file(self, host: Host) -> Path:
+        return host.directory / "fresh.json"
 
     def _write_ssh_config(self) -> None:
         base.RUN.mkdir(parents=True, exist_ok=True)

@@ -37,6 +37,10 @@ class World:
     api: Place
     xray_server: Place
 
+    @property
+    def hosts(self) -> tuple[Host, Host]:
+        return self.vps, self.home
+
     def through_warp(self) -> dict[str, str]:
         """The whole way: client, droplet, 202, mesh, 102, WARP, internet. Returns what the internet server answered."""
         return probe.get(self.client, "192.0.2.10", 443, proxy="203.0.113.7:80")
