@@ -71,7 +71,8 @@ class Item:
     def keys(self, required: Iterable[str], allowed: frozenset[str], where: str) -> None:
         """Record every key that is missing or unknown. Values of unknown keys are not quoted: they may be secret."""
         data = self._data
-        for key in sorted(str(key) for key in data.keys() - allowed):
+        unknown = () if data.keys() <= allowed else sorted(str(key) for key in data.keys() - allowed)
+        for key in unknown:
             near = difflib.get_close_matches(key, sorted(allowed), n=1)
             fix = f"write {near[0]}." if near else f"remove it; known are {', '.join(sorted(allowed))}."
             self._faults.append(Fault(self.host, self.path, key, f"{where} has no such key.", fix))

@@ -88,7 +88,7 @@ SOCKET = _pipeline(
     _table(
         STATE,
         "state",
-        "Replies leave by the link their connection came in on (ct_mark); the rest is routed, new connections are judged.",
+        "Replies leave by the link their connection came in on (ct_mark); the rest is routed, new ones are judged.",
         "ip ct_state ct_mark",
         next=(STEER, L3, COMMIT),
     ),
