@@ -20,6 +20,7 @@ description:
   - Keeps the rules in a file with port numbers instead of names, which can be replayed when C(ovs-vswitchd) has been
     restarted and the containers are not there yet.
   - The bridge gets C(fail_mode) C(secure) and OpenFlow 1.5 if it has not; a bridge with a controller is refused.
+    Open vSwitch itself drops all rules, also those of others, when C(fail_mode) changes.
 extends_documentation_fragment:
   - op_dbus.socket_network.attributes
   - op_dbus.socket_network.attributes.actiongroup

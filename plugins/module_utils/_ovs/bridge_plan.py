@@ -18,6 +18,10 @@ PROTOCOLS = ("OpenFlow10", "OpenFlow13", "OpenFlow15")
 """1.5 is what the collection speaks; 1.0 is what a plain `ovs-ofctl` of an operator does, 1.3 what most tools do."""
 
 REQUIRED_PROTOCOL = "OpenFlow15"
+
+FAIL_MODE = "secure"
+"""Without it Open vSwitch connects every port to every other when it starts. Each change of it drops all flows."""
+
 LAST_OFPORT = 0xFEFF
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
@@ -166,7 +170,7 @@ def plan_present(spec: BridgeSpec, switch: Switch, new_datapath: str) -> list[Ch
 
 
 def _create(spec: BridgeSpec, datapath: str) -> Change:
-    settings = (f"datapath_type={datapath}", "fail_mode=secure", f"protocols={','.join(PROTOCOLS)}")
+    settings = (f"datapath_type={datapath}", f"fail_mode={FAIL_MODE}", f"protocols={','.join(PROTOCOLS)}")
     return Change(
         f"create bridge {spec.name} with the {datapath} datapath",
         (
@@ -190,9 +194,9 @@ def _adjust(spec: BridgeSpec, have: Bridge) -> list[Change]:
 def plan_properties(have: Bridge) -> list[Change]:
     """What flows depend on: no NORMAL forwarding after a restart, and the protocol that we speak."""
     changes = []
-    if have.fail_mode != "secure":
-        command = ("set", "Bridge", have.name, "fail_mode=secure")
-        changes.append(Change(f"set fail_mode of bridge {have.name} to secure", (command,)))
+    if have.fail_mode != FAIL_MODE:
+        command = ("set", "Bridge", have.name, f"fail_mode={FAIL_MODE}")
+        changes.append(Change(f"set fail_mode of bridge {have.name} to {FAIL_MODE}", (command,)))
     wanted = wanted_protocols(have)
     if wanted != have.protocols:
         changes.append(
@@ -319,7 +323,7 @@ def wanted_bridge(spec: BridgeSpec, switch: Switch, new_datapath: str) -> Bridge
         ids = there.ports[port.name].external_ids if there is not None and there.name == spec.name else {}
         kept[port.name] = Port(port.name, port.ofport, port.ofport, "", {**ids, **port.marked_ids})
     if have is None:
-        return Bridge(spec.name, new_datapath, "secure", PROTOCOLS, (), {MARKER: OWNER}, kept)
+        return Bridge(spec.name, new_datapath, FAIL_MODE, PROTOCOLS, (), {MARKER: OWNER}, kept)
     datapath = have.datapath_type if spec.datapath_type == "auto" else spec.datapath_type
     ids = {**have.external_ids, MARKER: OWNER}
-    return Bridge(spec.name, datapath, "secure", wanted_protocols(have), (), ids, kept)
+    return Bridge(spec.name, datapath, FAIL_MODE, wanted_protocols(have), (), ids, kept)

@@ -21,7 +21,7 @@ from .._plan import Plan, Step
 from .._runner import Runner
 from . import conntrack
 from .bridge import switch_or_nothing
-from .bridge_plan import REQUIRED_PROTOCOL, check_name, check_ofports, plan_properties, refuse_controller
+from .bridge_plan import FAIL_MODE, REQUIRED_PROTOCOL, check_name, check_ofports, plan_properties, refuse_controller
 from .flow_plan import Changes, bundle, compare, differing_keys, listing, refuse_collisions
 from .flows import OFCTL, Flow, canonical, check_lines, is_owned, owned, parse_dump, split, with_names, with_numbers
 from .vsctl import Bridge, NoSwitchError, run_tool, transact
@@ -132,7 +132,7 @@ class _Run:
         self.runner, self.spec, self.have = runner, spec, have
         self.keep_file = want is not None
         self.want = want or []
-        ours, foreign = split(_dump(runner, have), spec.owner) if have else ([], [])
+        ours, foreign = split(self._found(), spec.owner)
         if spec.exclusive and self.keep_file:
             ours, foreign = ours + foreign, []
         elif not spec.force:
@@ -141,6 +141,12 @@ class _Run:
         self.changes = compare(ours, self.want, _differing(runner, ours, self.want))
         self.revoked = conntrack.revoked(self.changes, self._former(), self.want)
         self.result: dict[str, Any] = {}
+
+    def _found(self) -> list[Flow]:
+        """The flows on the bridge; none where we set fail_mode first, as Open vSwitch then drops all flows itself."""
+        if self.have is None or (self.keep_file and self.have.fail_mode != FAIL_MODE):
+            return []
+        return _dump(self.runner, self.have)
 
     def _former(self) -> list[Flow]:
         """Our flows of the last complete run, which the durable file keeps."""

@@ -12,9 +12,9 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from ansible.module_utils import basic
@@ -41,22 +41,62 @@ def ovs(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateOvs
         yield switch
 
 
+def main(module: str, arguments: str) -> None:
+    """Run ``module`` with ``arguments`` (JSON), as Ansible would: result on stdout, then exit."""
+    basic._ANSIBLE_ARGS = arguments.encode()
+    basic._ANSIBLE_PROFILE = "legacy"
+    importlib.import_module(f"{MODULES}.{module}").main()
+
+
+def encoded(check: bool, arguments: Mapping[str, Any]) -> str:
+    settings = {"_ansible_check_mode": check, "_ansible_diff": True}
+    return json.dumps({"ANSIBLE_MODULE_ARGS": {**arguments, **settings}})
+
+
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Module:
+def run() -> Module:
     """Call ``run("ovs_bridge", name=…, check=True)``: the module in this process, its result as a dict."""
 
     def call(module: str, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
-        settings = {"_ansible_check_mode": check, "_ansible_diff": True}
-        text = json.dumps({"ANSIBLE_MODULE_ARGS": {**arguments, **settings}})
-        monkeypatch.setattr(basic, "_ANSIBLE_ARGS", text.encode())
-        monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
         output = io.StringIO()
         with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
-            importlib.import_module(f"{MODULES}.{module}").main()
+            main(module, encoded(check, arguments))
         result: dict[str, Any] = json.loads(output.getvalue())
         return result
 
     return call
+
+
+@pytest.fixture
+def durable(directory: Path) -> Path:
+    return directory / "mesh.flows"
+
+
+class Apply:
+    """Call ``apply(flows, check=True, …)``: ovs_bridge_flows on bridge mesh, which carries veth100 and veth102."""
+
+    PORTS: ClassVar = {"veth100": 32868, "veth102": 32870}
+
+    def __init__(self, run: Module, durable: Path) -> None:
+        self._run = run
+        self._common = {"bridge": "mesh", "ports": self.PORTS, "durable": str(durable)}
+
+    def __call__(self, flows: Sequence[str], *, check: bool = False, **more: Any) -> dict[str, Any]:
+        return self._run("ovs_bridge_flows", check=check, **{**self._common, "flows": list(flows), **more})
+
+    def arguments(self, flows: Sequence[str], **more: Any) -> str:
+        """What ``main`` takes for the same call."""
+        return encoded(False, {**self._common, "flows": list(flows), **more})
+
+
+@pytest.fixture
+def apply(ovs: PrivateOvs, run: Module, durable: Path) -> Apply:
+    command = ["add-br", "mesh", "--", "set", "Bridge", "mesh", "datapath_type=netdev", "fail_mode=secure"]
+    command += ["protocols=OpenFlow10,OpenFlow15", "external_ids:op-dbus-owner=socket_bridge"]
+    for name, number in Apply.PORTS.items():
+        command += ["--", "add-port", "mesh", name, "--", "set", "Interface", name, f"ofport_request={number}"]
+    ovs.vsctl(*command)
+    return Apply(run, durable)
 
 
 @pytest.fixture
