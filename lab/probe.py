@@ -171,6 +171,13 @@ def _settled(host: Host, bridge: str) -> list[Flow]:
     return flows(host, bridge)
 
 
+def firewall_drops(host: Host) -> dict[str, int]:
+    """Packets by counter of the host's own packet filter (nft table `inet op_dbus`)."""
+    listing = json.loads(host.run(["nft", "--json", "list", "counters", "table", "inet", "op_dbus"]).stdout)
+    found = [item["counter"] for item in listing["nftables"] if "counter" in item]
+    return {counter["name"]: counter["packets"] for counter in found}
+
+
 # -------------------------------------------------------------------- captures
 
 

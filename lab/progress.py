@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,13 +35,15 @@ class Progress:
 
     def start(self, step: str) -> None:
         self.step = step
-        print(f"==> {self.clock} {step}", flush=True)
+        self.show(f"==> {self.clock} {step}")
 
     def say(self, text: str) -> None:
-        print(f"    {self.clock} {text}", flush=True)
+        self.show(f"    {self.clock} {text}")
 
     def show(self, text: str) -> None:
-        print(text, flush=True)
+        """In one piece, because several threads may speak."""
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
 
 
 def log_of(step: str) -> Path:
