@@ -291,7 +291,7 @@ class Host:
         path = self.directory / "pid"
         if not path.exists():
             return 0, ""
-        pid, _, started = path.read_text().strip().partition(" ")
+        pid, _space, started = path.read_text().strip().partition(" ")
         return int(pid), started
 
     def _is_booted(self) -> bool:

@@ -172,9 +172,9 @@ def parse_recap(output: str) -> dict[str, dict[str, int]]:
     recap = output.rpartition("PLAY RECAP")[2].splitlines()[1:]
     counts: dict[str, dict[str, int]] = {}
     for line in recap:
-        name, _, words = line.partition(":")
+        name, _colon, words = line.partition(":")
         if " ok=" in words:
             counts[name.strip()] = {
-                key: int(value) for key, _, value in (word.partition("=") for word in words.split())
+                key: int(value) for key, _equals, value in (word.partition("=") for word in words.split())
             }
     return counts

@@ -98,7 +98,7 @@ class Lab:
     def owner(self) -> int | None:
         """The living process whose lab this is; None for one that was left up on purpose or whose process died."""
         path = self.directory / "owner"
-        pid, _, started = path.read_text().strip().partition(" ") if path.exists() else ("0", "", "")
+        pid, _space, started = path.read_text().strip().partition(" ") if path.exists() else ("0", "", "")
         return int(pid) if is_alive(int(pid), started) else None
 
     def up(self, systems: Systems, say: Callable[[str], None], *, owner: int | None = None) -> Lab:

@@ -61,7 +61,7 @@ async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     method, target, *_rest = [*(await reader.readline()).decode("latin-1").split(), "", ""]
     while (await reader.readline()).strip():
         pass
-    host, _, port = target.rpartition(":")
+    host, _colon, port = target.rpartition(":")
     if method != "CONNECT" or not port.isdigit():
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         return

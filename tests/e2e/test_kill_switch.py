@@ -77,7 +77,7 @@ def test_nothing_leaks_while_warp_is_down(
         break_it(world)
         try:
             begin = time.monotonic()
-            results = [probe.connect(world.xray_client, "203.0.113.7", 80, limit=0.5) for _ in range(ATTEMPTS)]
+            results = [probe.connect(world.xray_client, "203.0.113.7", 80, limit=0.5) for _attempt in range(ATTEMPTS)]
             took = time.monotonic() - begin
             offered.wait_for(r"10\.0\.0\.102\.\d+ > 203\.0\.113\.7\.80")
         finally:

@@ -96,7 +96,7 @@ def _container_flows(view: View, container: Container) -> Iterator[Flow]:
     yield flow(L3, 232, (IP, field("nw_dst", address)), here, f"{origin}.ipv4_address")
     yield deliver(container.register, ROUTER_MAC, container.veth, origin)
     if container.egress is not None:
-        way = next(link for link in view.links if link.name == container.egress)
+        (way,) = (link for link in view.links if link.name == container.egress)
         egress = f"{origin}.egress"
         yield flow(POLICY, 100, (IP, me), (goto(L3),), egress)
         yield flow(L3, 100, (IP, me), send_to(way.register, way.far_mac, COMMIT), egress)

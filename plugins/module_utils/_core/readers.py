@@ -13,11 +13,11 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network, NetmaskValueError
-from typing import Any
+from typing import Any, TypeAlias
 
 from .._errors import Fault
 
-Problem = tuple[str, str] | None
+Problem: TypeAlias = "tuple[str, str] | None"
 
 _ENDPOINT = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _SHOWN = 60

@@ -18,8 +18,8 @@ from .view import View
 
 def transit_flows(view: View) -> Iterator[Flow]:
     """Every rule of ``view`` except the misses."""
-    mesh = next(link for link in view.links if not link.is_end)
-    inside = next(link for link in view.links if link.is_end)
+    (mesh,) = (link for link in view.links if not link.is_end)
+    (inside,) = (link for link in view.links if link.is_end)
     yield from drop_flows(view)
     yield arp_reply(view)
     for link in (mesh, inside):

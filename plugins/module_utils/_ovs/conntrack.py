@@ -67,7 +67,7 @@ def revocation(flow: Flow) -> Revocation:
     register = fields.get("reg0")
     if addressed or register is None:
         return Revocation(",".join(parts))
-    value, _, mask = register.partition("/")
+    value, _slash, mask = register.partition("/")
     return Revocation(",".join(parts), (int(value, 0), int(mask or "0xffffffff", 0)))
 
 

@@ -31,11 +31,11 @@ class Changes:
 
     @property
     def before(self) -> list[Flow]:
-        return [*self.removed, *(found for found, _ in self.modified)]
+        return [*self.removed, *(found for found, _wanted in self.modified)]
 
     @property
     def after(self) -> list[Flow]:
-        return [*self.added, *(wanted for _, wanted in self.modified)]
+        return [*self.added, *(wanted for _found, wanted in self.modified)]
 
     @property
     def words(self) -> str:

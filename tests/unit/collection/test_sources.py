@@ -50,7 +50,8 @@ def text(name: str) -> str:
 
 
 def is_script(path: Path) -> bool:
-    return path.suffix in {".py", ".sh"} or path.read_bytes()[:2] == b"#!"
+    content = path.read_bytes()
+    return bool(content) and (path.suffix in {".py", ".sh"} or content.startswith(b"#!"))
 
 
 ALL = names(files())
