@@ -57,7 +57,7 @@ class Ledger:
         faults: list[str] = []
         for words in reversed(self.entries()):
             try:
-                _UNDO[words[0]](*words[1:])
+                UNDO[words[0]](*words[1:])
             except (LabError, OSError) as error:
                 left.insert(0, words)
                 faults.append(f"{' '.join(words)}: {error}")
@@ -125,7 +125,7 @@ def _undo_cgroup(name: str) -> None:
                 time.sleep(0.05)
 
 
-_UNDO: dict[str, Callable[..., None]] = {
+UNDO: dict[str, Callable[..., None]] = {
     "process": _undo_process,
     "netns": _undo_netns,
     "mount": _undo_mount,

@@ -118,10 +118,10 @@ class Flow:
 
 def flows(host: Host, bridge: str = "mesh") -> list[Flow]:
     dump = host.run(["ovs-ofctl", "-O", "OpenFlow15", "--names", "dump-flows", bridge]).stdout
-    return [flow for line in dump.splitlines() if (flow := _parse(line))]
+    return [flow for line in dump.splitlines() if (flow := parse_flow(line))]
 
 
-def _parse(line: str) -> Flow | None:
+def parse_flow(line: str) -> Flow | None:
     head, separator, actions = line.strip().partition(" actions=")
     if not separator:
         return None
