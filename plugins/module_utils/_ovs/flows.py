@@ -22,6 +22,7 @@ DEFAULT_PRIORITY = 32768
 
 _QUOTED = re.compile(r'"([^"]*)"')
 _PORT_NUMBER = re.compile(r"\b(in_port=|output:)(\d+)")
+_DOTTED_QUAD = re.compile(r"(?<![\w.])\d+\.\d+\.\d+\.\d+(?![\w.])")
 _PRIORITY = re.compile(r"(?:^|,)priority=(\d+)")
 _OPTIONS = {"idle": "idle_timeout", "hard": "hard_timeout", "idle_timeout": "", "hard_timeout": "", "importance": ""}
 _STATE_FLAGS = frozenset({"send_flow_rem", "no_packet_counts", "no_byte_counts"})
@@ -107,6 +108,13 @@ def check_lines(lines: Sequence[str]) -> None:
                 f"Flow {number} ({line!r}) is not one line of flow text.",
                 fix="give one flow an item, without comments, line breaks or a backslash at its end.",
             )
+        for quad in _DOTTED_QUAD.findall(line):
+            if any(int(byte) > 255 for byte in quad.split(".")):
+                raise RefusedError(
+                    f"Flow {number} ({line}) is not valid: {quad} is not an IPv4 address, and Open vSwitch would read "
+                    "it as another one.",
+                    fix="correct the address.",
+                )
 
 
 def with_numbers(lines: Sequence[str], ports: Mapping[str, int]) -> list[str]:
