@@ -23,7 +23,7 @@ from .._plan import Plan, Step
 from .._runner import Runner
 from .config import Tunnel
 from .health import MAX_HANDSHAKE_AGE, Health, health
-from .plan import Decision, decide, describe, is_ours, refuse_foreign, wanted_file, wanted_runtime
+from .plan import decide, describe, is_ours, refuse_foreign, runtime_reasons, wanted_file, wanted_runtime
 from .profile import DIRECTORY, parse, path_of, render
 from .runtime import INSTALL, Runtime, Unit, read, read_unit, unit_of
 
@@ -122,10 +122,10 @@ class Driver:
             return state.ok
 
         if not self._wait(answered, seconds, pause=0.5):
-            last = "no handshake yet" if state.age is None else f"the last handshake was {state.age} s ago"
+            last = "there was none yet" if state.age is None else f"the latest is {state.age} s old"
             raise SocketNetworkError(
-                f"{self.device} is {state.state} after {seconds:g} s: {last}, {state.rx} bytes received, "
-                f"{state.tx} bytes sent. Traffic that has to leave by it stays blocked.",
+                f"{self.device} has no fresh handshake after {seconds:g} s (health {state.state}): {last}, {state.rx} "
+                f"bytes received, {state.tx} bytes sent. Traffic that has to leave by it stays blocked.",
                 fix="check both keys, the endpoint, and that its UDP port can be reached from this host.",
             )
         return state
@@ -199,14 +199,14 @@ class Driver:
 
     def _settle(self, want: Tunnel, seconds: float) -> None:
         """Wait until the device is what was asked for, listening included; anything else is a failure."""
-        remaining: tuple[str, ...] = ()
+        remaining: list[str] = []
 
         def settled() -> bool:
             nonlocal remaining
             runtime = self.read()
-            decision: Decision = decide(want, runtime, file=None, path=self.path, now=self.clock(), resolve=None)
+            restart, sync = runtime_reasons(want, runtime, self.clock(), None)
             listening = runtime.device is not None and runtime.device.listen_port > 0
-            remaining = decision.runtime or (() if listening else ("not listening",))
+            remaining = restart + sync + ([] if listening else ["open a port"])
             return not remaining
 
         if not self._wait(settled, seconds):

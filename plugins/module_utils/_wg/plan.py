@@ -35,11 +35,6 @@ class Decision:
     sync: tuple[str, ...] = ()
     restart: tuple[str, ...] = ()
 
-    @property
-    def runtime(self) -> tuple[str, ...]:
-        """Reasons that concern the running device."""
-        return self.restart or self.sync
-
 
 def is_ours(text: str) -> bool:
     """True for a file that this collection wrote."""
@@ -129,6 +124,16 @@ def link_reasons(want: Tunnel, unit: Unit, link: Link | None) -> list[str]:
     return reasons
 
 
+def runtime_reasons(want: Tunnel, runtime: Runtime, now: float, resolve: Resolve | None) -> tuple[list[str], list[str]]:
+    """Why the device must be made anew, else why its peers or keys must be synchronised."""
+    restart = link_reasons(want, runtime.unit, runtime.link)
+    if restart:
+        return restart, []
+    if runtime.device is None:
+        return ["device does not answer"], []
+    return [], device_reasons(want, runtime.device, now, resolve)
+
+
 def stored_peers(text: str | None, want: Tunnel) -> tuple[Peer, ...] | None:
     """Peers of the file found, None when it cannot be read as one of ours."""
     try:
@@ -141,19 +146,13 @@ def decide(
     want: Tunnel, runtime: Runtime, *, file: FileSpec | None, path: str, now: float, resolve: Resolve | None
 ) -> Decision:
     """What makes ``want`` true: file, start at boot, and a running device. ``file`` is the one found at ``path``."""
-    refuse_foreign(want.device, path, file.content if file else None)
+    text = file.content if file else None
+    refuse_foreign(want.device, path, text)
     refuse_other_kind(want.device, runtime)
     write = file != wanted_file(want, path)
-    restart = link_reasons(want, runtime.unit, runtime.link)
-    sync: list[str] = []
-    if not restart and runtime.device is not None:
-        sync = device_reasons(want, runtime.device, now, resolve)
-        if (
-            not sync
-            and write
-            and endpoints(stored_peers(file.content if file else None, want)) != endpoints(want.peers)
-        ):
-            sync = ["endpoints"]
+    restart, sync = runtime_reasons(want, runtime, now, resolve)
+    if write and not restart and not sync and endpoints(stored_peers(text, want)) != endpoints(want.peers):
+        sync = ["endpoints"]
     return Decision(
         write=write,
         enable=not runtime.unit.enabled,
