@@ -72,7 +72,7 @@ def test_tarball_has_what_users_need_and_nothing_else(tarball: Path) -> None:
     with tarfile.open(tarball) as archive:
         names = {Path(name).parts[0] for name in archive.getnames()}
     assert {"LICENSE", "README.md", "docs", "inventories", "meta", "playbooks", "plugins", "roles"} <= names
-    assert names & {".ci", ".collections", ".git", "lab", "molecule", "tests"} == set()
+    assert names & {".ci", ".collections", ".config", ".git", "lab", "molecule", "tests"} == set()
 
 
 def test_release_is_told_the_same_everywhere(clone: Path, from_tarball: Setup) -> None:
