@@ -11,13 +11,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from .._core.tables import POLICY
 from .._runner import Runner
 from .flow_plan import Changes
 from .flows import Flow, Key
 from .vsctl import run_tool
-
-POLICY_TABLE = 40
-"""Where the pipeline decides about new connections."""
 
 _PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "sctp": 132}
 _FIELDS = {"nw_src": "ct_nw_src", "nw_dst": "ct_nw_dst", "tp_src": "ct_tp_src", "tp_dst": "ct_tp_dst"}
@@ -52,7 +50,7 @@ def revoked(changes: Changes, former: Iterable[Flow], wanted: Iterable[Flow]) ->
 
 
 def _lets_in(flow: Flow) -> bool:
-    return flow.table == POLICY_TABLE and flow.actions != "drop"
+    return flow.table == POLICY and flow.actions != "drop"
 
 
 def revocation(flow: Flow) -> Revocation:
