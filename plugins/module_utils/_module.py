@@ -17,9 +17,11 @@ from ._errors import SocketNetworkError
 
 
 def run_module(module: AnsibleModule, body: Callable[[AnsibleModule], dict[str, Any]]) -> None:
-    """Exit with what ``body`` returns. Only SocketNetworkError is caught: anything else is a bug and shows as one."""
+    """Exit with what ``body`` returns; its ``warnings`` are shown. Only SocketNetworkError is caught: all else is a bug."""
     try:
         result = body(module)
     except SocketNetworkError as error:
         module.fail_json(msg=str(error), exception=traceback.format_exc(), **error.result())
+    for warning in result.pop("warnings", ()):
+        module.warn(warning)
     module.exit_json(**result)
