@@ -17,7 +17,7 @@ from ._errors import SocketNetworkError
 
 
 def run_module(module: AnsibleModule, body: Callable[[AnsibleModule], dict[str, Any]]) -> None:
-    """Exit with what ``body`` returns, showing its ``warnings``. Only SocketNetworkError is caught: else it is a bug."""
+    """Exit with ``body``'s result, showing its ``warnings``. Only SocketNetworkError is caught: all else is a bug."""
     try:
         result = body(module)
     except SocketNetworkError as error:
