@@ -38,11 +38,14 @@ def addresses_of(host: str) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Driver:
-    """Plans and changes one tunnel. ``deadline``: seconds that a start may take; ``check``: nothing will be applied."""
+    """Plans and changes one tunnel. ``deadline``: seconds that a start may take.
+
+    ``lenient`` takes missing packages for "nothing exists yet": in check mode, and where nothing is to be started.
+    """
 
     runner: Runner
     device: str
-    check: bool = False
+    lenient: bool = False
     directory: str = DIRECTORY
     deadline: float = 30.0
     clock: Callable[[], float] = time.time
@@ -58,7 +61,7 @@ class Driver:
 
     def read(self) -> Runtime:
         """The state found now."""
-        return read(self.runner, self.device, lenient=self.check)
+        return read(self.runner, self.device, lenient=self.lenient)
 
     def stored(self) -> Tunnel:
         """The tunnel configured earlier, for state `up`."""

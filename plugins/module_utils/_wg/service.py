@@ -22,6 +22,8 @@ from .runtime import INSTALL
 
 WARP_MTU = 1280
 WARP_KEEPALIVE = 25
+STARTING = ("present", "up")
+"""States that need a running tunnel, and so the packages."""
 
 
 def report(driver: Driver, max_age: int) -> dict[str, Any]:
@@ -90,8 +92,8 @@ def check_exit(where: str, tunnel: Tunnel) -> None:
 
 def run_warp(runner: Runner, params: Mapping[str, Any], check: bool) -> dict[str, Any]:
     """Body of module `warp_tunnel`; returns its result."""
-    driver = Driver(runner=runner, device=check_device(params["name"]), check=check)
     state, max_age = params["state"], params["max_handshake_age"]
+    driver = Driver(runner=runner, device=check_device(params["name"]), lenient=check or state not in STARTING)
     plan = Plan()
     ignored: list[str] = []
     warnings: list[str] = []
@@ -109,7 +111,7 @@ def run_warp(runner: Runner, params: Mapping[str, Any], check: bool) -> dict[str
     elif state == "absent":
         plan, warnings = plan_absent(driver)
     done = result_of(plan, driver.device, check)
-    if state in ("present", "up") and params["wait_handshake"] and not check:
+    if state in STARTING and params["wait_handshake"] and not check:
         driver.wait_healthy(params["wait_handshake"], max_age)
     seen = report(driver, max_age)
     peer = seen["peers"][0] if seen["peers"] else None
@@ -137,14 +139,15 @@ def check_public_key(runner: Runner, params: Mapping[str, Any], tunnel: Tunnel, 
 
 def run_mesh(runner: Runner, params: Mapping[str, Any], check: bool) -> dict[str, Any]:
     """Body of module `wireguard_uplink`; returns its result."""
-    driver = Driver(runner=runner, device=check_device(params["name"]), check=check)
+    state = params["state"]
+    driver = Driver(runner=runner, device=check_device(params["name"]), lenient=check or state not in STARTING)
     plan = Plan()
     warnings: list[str] = []
-    if params["state"] == "present":
+    if state == "present":
         tunnel = mesh_tunnel(params)
         check_public_key(runner, params, tunnel, check)
         plan = driver.plan_running(tunnel)
-    elif params["state"] == "absent":
+    elif state == "absent":
         plan, warnings = plan_absent(driver)
     done = result_of(plan, driver.device, check)
     return {**report(driver, MAX_HANDSHAKE_AGE), "warnings": warnings, **done}
