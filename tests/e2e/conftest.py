@@ -8,6 +8,7 @@ Each proof's docstring says what it proves; what it saw (counters, captures) sta
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,18 @@ def site() -> Callable[..., remote.PlaybookRun]:
         return done
 
     return run
+
+
+@pytest.fixture
+def plays(tmp_path: Path) -> Callable[[object], str]:
+    """Write plays, given as the data that their YAML would hold, and return the path."""
+
+    def write(data: object) -> str:
+        book = tmp_path / "plays.yml"
+        book.write_text(json.dumps(data))
+        return str(book)
+
+    return write
 
 
 @pytest.fixture
