@@ -37,7 +37,7 @@ def test_run_with_nothing_to_do_is_cheap(
 def best_of(times: int, work: Callable[[], None]) -> float:
     """The shortest of some tries: the machine does other things too."""
     taken = []
-    for _ in range(times):
+    for _run in range(times):
         begin = time.monotonic()
         work()
         taken.append(time.monotonic() - begin)
