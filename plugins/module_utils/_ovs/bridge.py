@@ -21,6 +21,7 @@ from .bridge_plan import (
     Change,
     check_name,
     check_spec,
+    check_switch,
     describe,
     faults,
     pending,
@@ -51,6 +52,7 @@ def present(runner: Runner, spec: BridgeSpec, check_mode: bool) -> tuple[Plan, s
     check_spec(spec)
     switch = with_dead_ports(switch_or_nothing(runner, check_mode), spec.name)
     have = switch.bridges.get(spec.name)
+    check_switch(spec, switch)
     datapath = spec.datapath_type
     if have is None:
         _refuse_linux_bridge(spec.name)

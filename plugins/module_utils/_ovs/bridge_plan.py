@@ -159,8 +159,10 @@ def _check_port(port: PortSpec, spec: BridgeSpec, switch: Switch) -> None:
 
 
 def plan_present(spec: BridgeSpec, switch: Switch, new_datapath: str) -> list[Change]:
-    """Changes that make the bridge as ``spec``; ``new_datapath`` is the type of a bridge that does not exist yet."""
-    check_switch(spec, switch)
+    """Changes that make the bridge as ``spec``, which ``check_switch`` has let pass.
+
+    ``new_datapath`` is the type of a bridge that does not exist yet.
+    """
     have = switch.bridges.get(spec.name)
     changes = [_create(spec, new_datapath)] if have is None else _adjust(spec, have)
     changes += _detach_stale(spec, have)
