@@ -87,8 +87,7 @@ class LxcBackend:
         result = self._runner.run(
             ["lxc-info", "--name", name, "--state", "--pid", "--no-humanize"], what=f"Reading container {name}"
         )
-        words = result.stdout.split()
-        return Status(words[0] if words else STOPPED, int(words[1]) if len(words) > 1 else 0)
+        return parse_status(result.stdout)
 
     def stage(self, spec: ContainerSpec, source: Source, config: str) -> None:
         rootfs.stage(spec, source, config, self._runner)
@@ -115,6 +114,13 @@ class LxcBackend:
     def set_limit(self, name: str, file: str, text: str) -> None:
         argv = ["lxc-cgroup", "--name", name, file, text]
         self._runner.run(argv, what=f"Setting {file} of container {name}")
+
+
+def parse_status(output: str) -> Status:
+    """Read the lines of lxc-info, whose order differs between versions."""
+    words = output.split()
+    pid = next((int(word) for word in words if word.isdigit()), 0)
+    return Status(next((word for word in words if word.isupper()), STOPPED), pid)
 
 
 def missing_tools(tools: Sequence[str], which: Callable[[str], str | None] = shutil.which) -> list[str]:
