@@ -49,6 +49,7 @@ def test_closed_port_is_blocked(world: World, seen: Seen, attempt: tuple[str, st
 def test_public_client_cannot_reach_containers(world: World, watch: Watch, seen: Seen, address: str, port: int) -> None:
     """A public client with a route to the container subnet reaches neither MCP, nor the API, nor an unexposed port."""
     veth = f"veth{address.rpartition('.')[2]}"
+    filtered = sum(probe.firewall_drops(world.vps).values())
     world.lab.client.ip("route", "replace", "10.1.0.0/24", "via", "192.0.2.10")
     try:
         with watch(world.vps, veth, "tcp") as target, watch(world.vps, "wan0", f"tcp port {port}") as wan:
@@ -56,9 +57,14 @@ def test_public_client_cannot_reach_containers(world: World, watch: Watch, seen:
             wan.wait_for("Flags")
     finally:
         world.lab.client.ip("route", "delete", "10.1.0.0/24")
+    filtered = sum(probe.firewall_drops(world.vps).values()) - filtered
     assert "open" not in results
     assert target.lines == []
-    seen(f"{results[0]} at {address}, {results[1]} at the droplet's own address; nothing on {veth}")
+    assert filtered >= 1
+    seen(
+        f"{results[0]} at {address} (the packet filter dropped {filtered}), {results[1]} at the droplet's own address; "
+        f"nothing on {veth}"
+    )
 
 
 def test_droplet_itself_is_not_a_caller(world: World, seen: Seen) -> None:
