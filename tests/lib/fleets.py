@@ -1,0 +1,109 @@
+# Copyright: op-dbus maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Inventories to verify rules with: the two that the project ships, and one with two bridges on a host."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.inventory import VARIABLES
+from jinja2 import Environment
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Inventory = dict[str, dict[str, Any]]
+
+
+def shipped(name: str) -> Inventory:
+    """What the filter `fleet_inventory` gives for ``inventories/NAME``, with keys in place of its placeholders."""
+    directory = ROOT / "inventories" / name
+    common: dict[str, Any] = {}
+    for path in sorted((directory / "group_vars").rglob("*.*")):
+        common |= _read(path)
+    hosts = sorted({path.relative_to(directory / "host_vars").parts[0] for path in (directory / "host_vars").iterdir()})
+    return {host.removesuffix(".yml"): _host(directory / "host_vars" / host, common) for host in hosts}
+
+
+def _host(path: Path, common: dict[str, Any]) -> dict[str, Any]:
+    variables = {**common, "inventory_hostname": path.stem}
+    for file in [path] if path.is_file() else sorted(path.glob("main.yml")):
+        variables |= _read(file)
+    return {name: _plain(variables[name], variables) for name in VARIABLES if name in variables}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    text = path.read_text(encoding="utf-8")
+    content: dict[str, Any] = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    return content
+
+
+def _plain(value: Any, variables: dict[str, Any], key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(item, variables, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item, variables) for item in value]
+    if isinstance(value, str) and value.startswith("{{"):
+        return _plain(Environment().compile_expression(value.strip("{} "))(**variables), variables, key)
+    if isinstance(value, str) and value.startswith("REPLACE"):
+        digest = hashlib.sha256(variables["inventory_hostname"].encode())
+        return digest.hexdigest() if key == "sha256" else base64.b64encode(digest.digest()).decode()
+    return value
+
+
+def _container(number: int, subnet: str, bridge: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": str(number),
+        "name": f"c{number}",
+        "veth": f"veth{number}",
+        "bridge": bridge,
+        "ipv4_address": f"{subnet}.{number}/24",
+        **more,
+    }
+
+
+def _mesh(name: str, number: int, **more: Any) -> dict[str, Any]:
+    address = f"10.100.0.{number}/16"
+    return {"name": name, "kind": "netmaker", "bridge": "mesh", "address": address, **more}
+
+
+def two_bridges() -> Inventory:
+    """`left` has a transit bridge in front of its socket bridge; `right` has one bridge, an exit and a prefix more."""
+    dns = {"name": "dns", "protocol": "udp", "port": 53, "exposed": True}
+    web = {"name": "web", "protocol": "tcp", "port": 443, "exposed_to": ["mesh", "internet"], "public_port": 443}
+    left = {
+        "socket_bridge_bridges": [{"name": "mesh"}, {"name": "vmbr0", "subnet": "10.2.0.0/24", "ct_zone": 77}],
+        "socket_bridge_veth_pairs": [
+            {"peer1": {"name": "to-socket", "bridge": "mesh"}, "peer2": {"name": "from-mesh", "bridge": "vmbr0"}}
+        ],
+        "socket_bridge_uplinks": [_mesh("nm-left", 1), {"name": "warp0", "kind": "warp", "bridge": "vmbr0"}],
+        "lxc_service_containers": [
+            _container(110, "10.2.0", "vmbr0", egress="warp0", services=[web]),
+            _container(111, "10.2.0", "vmbr0", services=[dns]),
+        ],
+    }
+    right = {
+        "socket_bridge_bridges": [{"name": "mesh", "subnet": "10.3.0.0/24"}],
+        "socket_bridge_uplinks": [
+            _mesh("nm-right", 2, prefixes=["192.168.0.0/17"]),
+            {"name": "warp0", "kind": "warp", "bridge": "mesh"},
+        ],
+        "lxc_service_containers": [
+            _container(120, "10.3.0", "mesh", egress="warp0"),
+            _container(121, "10.3.0", "mesh", services=[{**dns, "exposed_to": ["local", "mesh", "host"]}, web]),
+        ],
+    }
+    return {"left": left, "right": right}
+
+
+FLEETS = {
+    "lab": shipped("lab"),
+    "production-example": shipped("production-example"),
+    "two-bridges": two_bridges(),
+}
+HOSTS = [(fleet, host) for fleet, inventory in FLEETS.items() for host in sorted(inventory)]
