@@ -93,9 +93,7 @@ def measure(nodes: int) -> tuple[float, float, float, float]:
 
 def main() -> int:
     """Print the table; return the exit status."""
-    print(
-        "| nodes | services | parse (s) | parse + compile one node (s) | ratio | link layer (s) | every node (s) |"
-    )
+    print("| nodes | services | parse (s) | parse + compile one node (s) | ratio | link layer (s) | every node (s) |")
     print("|---|---|---|---|---|---|---|")
     previous, growth, total = None, [], 0.0
     for nodes in SIZES:

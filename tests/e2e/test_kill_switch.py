@@ -60,7 +60,7 @@ def wake_peer(world: World) -> None:
 
 
 def attempts(world: World) -> list[str]:
-    return [probe.connect(world.xray_client, "203.0.113.7", 80, limit=ATTEMPT_SECONDS) for _ in range(ATTEMPTS)]
+    return [probe.connect(world.xray_client, "203.0.113.7", 80, limit=ATTEMPT_SECONDS) for _attempt in range(ATTEMPTS)]
 
 
 @pytest.mark.parametrize(

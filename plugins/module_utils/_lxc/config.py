@@ -56,7 +56,7 @@ def parse(text: str) -> list[Entry]:
     for line in text.splitlines():
         stripped = line.strip()
         if stripped and not stripped.startswith("#"):
-            key, _, value = stripped.partition("=")
+            key, _equals, value = stripped.partition("=")
             entries.append((key.strip(), value.strip()))
     return entries
 

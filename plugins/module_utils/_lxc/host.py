@@ -77,8 +77,8 @@ def _with_range(path: str) -> FileSpec:
 
 
 def _covers(line: str) -> bool:
-    owner, _, numbers = line.strip().partition(":")
-    first, _, count = numbers.partition(":")
+    owner, _colon, numbers = line.strip().partition(":")
+    first, _separator, count = numbers.partition(":")
     if owner not in ("root", "0") or not first.isdigit() or not count.isdigit():
         return False
     return int(first) <= FIRST_ID and int(first) + int(count) >= FIRST_ID + IDS
