@@ -11,6 +11,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from ansible.module_utils import basic
 
 from tests.integration.ovs.private_ovs import PrivateOvs, private_ovs
 
+ROOT = Path(__file__).resolve().parents[3]
 MODULES = "ansible_collections.op_dbus.socket_network.plugins.modules"
 Module = Callable[..., dict[str, Any]]
 
@@ -84,9 +86,19 @@ class Apply:
     def __call__(self, flows: Sequence[str], *, check: bool = False, **more: Any) -> dict[str, Any]:
         return self._run("ovs_bridge_flows", check=check, **{**self._common, "flows": list(flows), **more})
 
-    def arguments(self, flows: Sequence[str], **more: Any) -> str:
-        """What ``main`` takes for the same call."""
-        return encoded(False, {**self._common, "flows": list(flows), **more})
+    def apart(
+        self, flows: Sequence[str], *, check: bool = False, path: str = "", **more: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """The same call in a process of its own, which looks for tools in ``path`` first."""
+        code = "from tests.integration.ovs.conftest import main; main('ovs_bridge_flows', {!r})"
+        arguments = encoded(check, {**self._common, "flows": list(flows), **more})
+        environment = {
+            **os.environ,
+            "PATH": f"{path}:{os.environ['PATH']}",
+            "PYTHONPATH": f"{ROOT / '.collections'}:{ROOT}",
+        }
+        argv = [sys.executable, "-c", code.format(arguments)]
+        return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.fixture

@@ -5,10 +5,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -238,12 +235,7 @@ def test_killed_at_the_bundle(ovs: PrivateOvs, apply: Apply, directory: Path, wh
     shim.write_text(SHIM.format(command="bundle", when=when, real="/usr/bin/ovs-ofctl"))
     shim.chmod(0o755)
     new = [DROP, "table=1,actions=drop"]
-    code = "import sys; from tests.integration.ovs.conftest import main; main(*sys.argv[1:])"
-    arguments = apply.arguments(new)
-    environment = {**os.environ, "PATH": f"{shims}:{os.environ['PATH']}", "PYTHONPATH": ".collections:."}
-    done = subprocess.run(
-        [sys.executable, "-c", code, "ovs_bridge_flows", arguments], env=environment, timeout=60, check=False
-    )
+    done = apply.apart(new, path=str(shims))
     assert done.returncode == -9
     assert (ovs.flows("mesh") == old) is (when == "before")
     assert apply(new)["changed"]
