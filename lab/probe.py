@@ -258,7 +258,7 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     return [f"{key}: {before.get(key)} -> {after.get(key)}" for key in keys if before.get(key) != after.get(key)]
 
 
-def until(what: str, condition: Callable[[], object], *, timeout: float = 30.0) -> float:
+def until(what: str, condition: Callable[[], object], *, timeout: float = 30.0, interval: float = 0.2) -> float:
     """Wait for a condition that may raise LabError until it holds. Returns the seconds that took."""
     begin = time.monotonic()
 
@@ -268,5 +268,5 @@ def until(what: str, condition: Callable[[], object], *, timeout: float = 30.0) 
         except LabError:
             return False
 
-    wait_for(what, holds, timeout=timeout, interval=0.2)
+    wait_for(what, holds, timeout=timeout, interval=interval)
     return time.monotonic() - begin
