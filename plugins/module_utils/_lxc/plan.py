@@ -11,6 +11,8 @@ that runs with it.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -120,7 +122,7 @@ def absent(name: str, found: Found, last: bool, tools: Tools) -> Plan:
         parts.append(_unplug(_veth(found), tools.runner))
     parts.append(plan_files([], absent=[sidecar.json_path(name), sidecar.settings_path(name)]))
     if last:
-        parts.append(_shared(tools.runner, gone=True))
+        parts.append(_shared_gone(tools.runner))
     plan = combine(parts)
     before = (found.config or "") + plan.before
     return Plan(plan.steps, before, plan.after)
@@ -163,13 +165,33 @@ def _live(spec: ContainerSpec, found: Found, differing: Sequence[Drift], limits:
     return combine(plans)
 
 
-def _shared(runner: Runner, gone: bool = False) -> Plan:
+def _shared(runner: Runner) -> Plan:
     """Script and unit of all containers; systemd is told when its unit has changed."""
-    files = unit.shared_files()
-    plan = plan_files([], absent=[file.path for file in files]) if gone else plan_files(files)
-    if any(unit.TEMPLATE in action for action in plan.actions):
-        plan += _one("reload systemd", partial(_run, runner, ["systemctl", "daemon-reload"]))
-    return plan
+    plan = plan_files(unit.shared_files())
+    return plan + _reload(plan, runner)
+
+
+def _shared_gone(runner: Runner) -> Plan:
+    """With the last container go script, unit, guard and the directories that are empty then."""
+    plan = plan_files([], absent=[file.path for file in unit.shared_files()])
+    if not plan.changed:
+        return plan
+    empty = f"add table netdev {port.GUARD}\ndelete table netdev {port.GUARD}\n"
+    plan += _one(f"remove the table netdev {port.GUARD}", partial(_run, runner, ["nft", "-f", "-"], empty))
+    plan += _one("remove empty directories", _remove_directories)
+    return plan + _reload(plan, runner)
+
+
+def _reload(plan: Plan, runner: Runner) -> Plan:
+    if not any(unit.TEMPLATE in action for action in plan.actions):
+        return Plan()
+    return _one("reload systemd", partial(_run, runner, ["systemctl", "daemon-reload"]))
+
+
+def _remove_directories() -> None:
+    for directory in (port.SIDECARS, os.path.dirname(port.SIDECARS), os.path.dirname(config.PORT_SCRIPT)):
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
 
 
 def _autostart(spec: ContainerSpec, found: Found, runner: Runner) -> Plan:

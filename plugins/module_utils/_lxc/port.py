@@ -18,6 +18,9 @@ from .spec import ContainerSpec
 
 OWNER = "lxc_service"
 SIDECARS = "/etc/op-dbus/containers.d"
+GUARD = "op_dbus_lxc"
+"""Table of family netdev with a chain for each container's port on a bridge with the userspace datapath."""
+
 
 SCRIPT = r"""#!/bin/sh
 # Written by op_dbus.socket_network; edits are replaced by its next run.
@@ -28,7 +31,7 @@ port=$LXC_NET_PEER
 . "/etc/op-dbus/containers.d/$LXC_NAME.port"
 
 unplug() { ovs-vsctl --timeout=20 --if-exists del-port "$port"; }
-unguard() { nft delete chain netdev op_dbus "$port" 2>/dev/null || true; }
+unguard() { nft delete chain netdev op_dbus_lxc "$port" 2>/dev/null || true; }
 
 plug() {
     off=/proc/sys/net/ipv6/conf/$port/disable_ipv6
@@ -49,8 +52,8 @@ plug() {
 guard() {
     unguard
     nft -f - <<EOF
-add table netdev op_dbus
-add chain netdev op_dbus $port { type filter hook ingress device "$port" priority -500; policy drop; }
+add table netdev op_dbus_lxc
+add chain netdev op_dbus_lxc $port { type filter hook ingress device "$port" priority -500; policy drop; }
 EOF
     nsenter --net="/proc/$LXC_PID/ns/net" sh -ec 'for device in $(ip -o link show type veth | cut -d" " -f2); do
         ethtool -K "${device%%@*}" tx off >/dev/null; done'
