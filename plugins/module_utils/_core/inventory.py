@@ -49,8 +49,6 @@ def fleet_from_inventory(inventory: Mapping[str, Mapping[str, Any]], *, today: d
     """
     faults: list[Fault] = []
     nodes = {host: _node(host, variables, faults) for host, variables in sorted(inventory.items())}
-    for node in nodes.values():
-        check_node(node, faults)
     fleet = Fleet(nodes=nodes, warnings=_warnings(nodes, today or date.today()))
     check_fleet(fleet, faults)
     if faults:
@@ -65,18 +63,23 @@ def _node(host: str, variables: Mapping[str, Any], faults: list[Fault]) -> Node:
     item = Item(host, "", variables, faults)
     for variable in sorted(variables.keys() - set(VARIABLES)):
         item.fault(variable, "(set)", "this variable does not describe the fleet.", f"use {', '.join(VARIABLES)}.")
-    bridges = [bridge for bridge in map(_bridge, item.items(BRIDGES)) if bridge]
-    uplinks = [uplink for uplink in map(_uplink, item.items(UPLINKS)) if uplink]
+    bridge_items, uplink_items = item.items(BRIDGES), item.items(UPLINKS)
+    bridges = [bridge for bridge in map(_bridge, bridge_items) if bridge]
+    uplinks = [uplink for uplink in map(_uplink, uplink_items) if uplink]
+    read = {bridge.name for bridge in bridges} | {uplink.name for uplink in uplinks}
+    broken = {item.name for item in bridge_items + uplink_items} - read
     pairs = [pair for pair in map(_veth_pair, item.items(VETH_PAIRS, "")) if pair]
     containers = [container for container in map(read_container, item.items(CONTAINERS)) if container]
     uplinks += _host_uplink(bridges, uplinks)
-    return Node(
+    node = Node(
         name=host,
         bridges=tuple(sorted(bridges, key=_name)),
         uplinks=tuple(sorted(uplinks, key=_name)),
         veth_pairs=tuple(sorted(pairs, key=lambda pair: (pair.peer1.name, pair.peer2.name))),
         containers=tuple(sorted(containers, key=_name)),
     )
+    check_node(node, broken, faults)
+    return node
 
 
 def _name(thing: Bridge | Uplink | Container) -> str:

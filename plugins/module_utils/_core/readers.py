@@ -60,6 +60,11 @@ class Item:
     def origin(self) -> str:
         return f"{self.host}: {self.path}"
 
+    @property
+    def name(self) -> str:
+        """What the item calls itself, wrong or not; empty when it does not."""
+        return str(self._data.get("name") or "")
+
     def fault(self, key: str, value: object, problem: str, fix: str) -> None:
         """Record that ``key`` (empty for the item itself) cannot be ``value``."""
         variable = f"{self.path}.{key}" if self.path and key else self.path or key

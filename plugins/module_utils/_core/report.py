@@ -28,6 +28,7 @@ class Report:
         seen: dict[Hashable, str] = {}
         for identity, origin, key, value in entries:
             if identity in seen:
-                self.fault(origin, key, value, f"{what} is taken by {seen[identity]}.", fix)
+                host = origin.partition(": ")[0]
+                self.fault(origin, key, value, f"{what} is taken by {seen[identity].removeprefix(f'{host}: ')}.", fix)
             else:
                 seen[identity] = f"{origin}.{key}" if key else origin

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from ipaddress import IPv4Network
 
 from .._errors import Fault
@@ -20,22 +20,32 @@ NEVER_ROUTED = tuple(IPv4Network(text) for text in ("0.0.0.0/8", "127.0.0.0/8", 
 Bridges = Mapping[str, Bridge]
 
 
-def check_node(node: Node, faults: list[Fault]) -> None:
-    """Record what is wrong with ``node`` by itself."""
+def check_node(node: Node, broken: Set[str], faults: list[Fault]) -> None:
+    """Record what is wrong with ``node`` by itself.
+
+    ``broken`` names bridges and uplinks that could not be read: they are there, so nobody is told that they are not.
+    """
     report = Report(faults)
     bridges = {bridge.name: bridge for bridge in node.bridges}
     _check_names(node, report)
     _check_numbers(node, report)
     for bridge in node.bridges:
-        _check_bridge(node, bridge, bridges, report)
+        if bridge.subnet is not None:
+            _check_bridge(node, bridge, bridge.subnet, report)
+        elif not broken:
+            _check_transit(node, bridge, bridges, report)
     for uplink in node.uplinks:
-        _check_uplink(node, uplink, bridges, report)
+        if uplink.bridge not in broken:
+            _check_uplink(node, uplink, bridges, report)
     for pair in node.veth_pairs:
-        _check_pair(pair, bridges, report)
+        if not broken & {pair.peer1.bridge, pair.peer2.bridge}:
+            _check_pair(pair, bridges, report)
     for container in node.containers:
-        _check_container(container, bridges, report)
-        _check_egress(node, container, report)
-        _check_services(node, container, report)
+        if container.bridge not in broken:
+            _check_container(container, bridges, report)
+            _check_services(node, container, report)
+            if container.egress is not None and container.egress not in broken:
+                _check_egress(node, container, container.egress, report)
     _check_host_ports(node, report)
 
 
@@ -76,11 +86,8 @@ def _check_numbers(node: Node, report: Report) -> None:
     report.unique(ports, "the OpenFlow port number that follows from this name", "choose another name.")
 
 
-def _check_bridge(node: Node, bridge: Bridge, bridges: Bridges, report: Report) -> None:
-    if bridge.subnet is None:
-        _check_transit(node, bridge, bridges, report)
-        return
-    subnet, origin = bridge.subnet, bridge.origin
+def _check_bridge(node: Node, bridge: Bridge, subnet: IPv4Network, report: Report) -> None:
+    origin = bridge.origin
     if not 18 <= subnet.prefixlen <= 29:
         problem = "container ports and registers are numbered for subnets from /18 to /29."
         report.fault(origin, "subnet", subnet, problem, "choose a subnet from /18 to /29, such as 10.0.0.0/24.")
@@ -173,13 +180,11 @@ def _check_container(container: Container, bridges: Bridges, report: Report) -> 
         report.fault(container.origin, "ipv4_address", address, problem, "choose another address.")
 
 
-def _check_egress(node: Node, container: Container, report: Report) -> None:
-    if container.egress is None:
-        return
+def _check_egress(node: Node, container: Container, egress: str, report: Report) -> None:
     exits = [uplink.name for uplink in node.uplinks_of(container.bridge) if uplink.is_exit]
-    if container.egress in exits:
+    if egress in exits:
         return
-    uplink = next((uplink for uplink in node.uplinks if uplink.name == container.egress), None)
+    uplink = next((uplink for uplink in node.uplinks if uplink.name == egress), None)
     if uplink is None:
         problem = "this node has no such uplink."
     elif not uplink.is_exit:
@@ -187,7 +192,7 @@ def _check_egress(node: Node, container: Container, report: Report) -> None:
     else:
         problem = f"this uplink is on bridge {uplink.bridge}, the container is on {container.bridge}."
     choice = f"choose one of {', '.join(exits)}" if exits else "add an uplink of kind warp to the bridge"
-    report.fault(container.origin, "egress", container.egress, problem, f"{choice}, or leave egress out.")
+    report.fault(container.origin, "egress", egress, problem, f"{choice}, or leave egress out.")
 
 
 def _check_services(node: Node, container: Container, report: Report) -> None:
