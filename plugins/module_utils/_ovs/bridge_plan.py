@@ -247,7 +247,7 @@ def _set_port(port: PortSpec) -> tuple[str, ...]:
 
 def _matches(port: PortSpec, have: Port) -> bool:
     ids_match = port.marked_ids.items() <= have.external_ids.items()
-    return have.ofport_request == port.ofport and have.ofport in (port.ofport, None) and ids_match
+    return have.ofport_request == port.ofport and ids_match
 
 
 def plan_absent(name: str, switch: Switch) -> list[Change]:

@@ -94,7 +94,8 @@ def bundle(changes: Changes, want: Sequence[Flow], owner: int) -> list[str]:
     """Lines for ``ovs-ofctl bundle``, deletes first.
 
     Deletes go by exact cookie, which also removes what a strict delete cannot. A wanted flow that shares the cookie
-    of a deleted one comes back. Flows whose actions alone changed are modified in place and keep their counters.
+    of a deleted one comes back; modify_strict with a cookie adds nothing. Flows whose actions alone changed are
+    modified in place and keep their counters.
     """
     if not want:
         return [f"flow delete cookie={owner << 48:#x}/{0xFFFF << 48:#x}"]
@@ -102,11 +103,10 @@ def bundle(changes: Changes, want: Sequence[Flow], owner: int) -> list[str]:
     replaced = [pair for pair in changes.modified if not _only_actions(*pair)]
     doomed = {(flow.table, flow.cookie) for flow in (*changes.removed, *(found for found, _wanted in replaced))}
     fresh = {wanted.key for _found, wanted in replaced} | {flow.key for flow in changes.added}
-    kept = [wanted for _found, wanted in in_place if (wanted.table, wanted.cookie) not in doomed]
     adds = [flow for flow in want if flow.key in fresh or (flow.table, flow.cookie) in doomed]
     return [
         *(f"flow delete table={table},cookie={cookie:#x}/-1" for table, cookie in sorted(doomed)),
-        *(f"flow modify_strict table={flow.table},cookie={flow.cookie:#x}/-1,{flow.body}" for flow in kept),
+        *(f"flow modify_strict table={flow.table},cookie={flow.cookie:#x}/-1,{flow.body}" for _found, flow in in_place),
         *(f"flow add {flow.text}" for flow in adds),
     ]
 

@@ -134,6 +134,22 @@ def test_drift_is_repaired(ovs: PrivateOvs, run: Module, drift: tuple[str, ...],
     assert interface(ovs, "ovs-warp0", "ofport") == "53211"
 
 
+def test_number_that_a_stranger_holds_is_refused(ovs: PrivateOvs, run: Module) -> None:
+    """Open vSwitch gives the port another number then, and the right one when the stranger goes."""
+    run("ovs_bridge", **MESH)
+    ovs.vsctl("del-port", "mesh", "ovs-warp0")
+    for name in ("tap0", "ovs-warp0"):
+        marker = "external_ids:op-dbus-owner=socket_bridge" if name != "tap0" else "external_ids={}"
+        ovs.vsctl("add-port", "mesh", name, "--", "set", "Interface", name, "ofport_request=53211", marker)
+    assert interface(ovs, "ovs-warp0", "ofport") != "53211"
+    before = ovs.state()
+    assert "Port tap0 on bridge mesh already has" in run("ovs_bridge", **MESH)["msg"]
+    assert ovs.state() == before
+    ovs.vsctl("del-port", "mesh", "tap0")
+    assert not run("ovs_bridge", **MESH)["changed"]
+    assert interface(ovs, "ovs-warp0", "ofport") == "53211"
+
+
 def test_refusals_touch_nothing(ovs: PrivateOvs, run: Module) -> None:
     userspace = "datapath_type=netdev"
     ovs.vsctl("add-br", "theirs", "--", "set", "Bridge", "theirs", userspace)
