@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from .._core.tables import POLICY
 from .._runner import Runner
 from .flow_plan import Changes
-from .flows import Flow, Key
+from .flows import Flow, Key, is_owned, parse_line
 from .vsctl import run_tool
 
 _PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "sctp": 132}
@@ -47,6 +47,12 @@ def revoked(changes: Changes, former: Iterable[Flow], wanted: Iterable[Flow]) ->
         if _lets_in(flow) and flow.key not in still:
             gone.setdefault(flow.key, flow)
     return sorted(gone.values(), key=lambda flow: flow.order)
+
+
+def policy_rules(durable: str, owner: int) -> list[Flow]:
+    """The rules of ``owner`` in the policy table of a durable file."""
+    lines = (line for line in durable.splitlines() if f" table={POLICY}, " in line)
+    return [flow for flow in map(parse_line, lines) if is_owned(flow, owner)]
 
 
 def _lets_in(flow: Flow) -> bool:

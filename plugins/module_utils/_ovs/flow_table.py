@@ -23,7 +23,7 @@ from . import conntrack
 from .bridge import switch_or_nothing
 from .bridge_plan import FAIL_MODE, REQUIRED_PROTOCOL, check_name, check_ofports, plan_properties, refuse_controller
 from .flow_plan import Changes, bundle, compare, differing_keys, listing, refuse_collisions
-from .flows import OFCTL, Flow, canonical, check_lines, is_owned, owned, parse_dump, split, with_names, with_numbers
+from .flows import OFCTL, Flow, canonical, check_lines, owned, parse_dump, split, with_names, with_numbers
 from .vsctl import Bridge, NoSwitchError, run_tool, transact
 
 FLOWS_DIRECTORY = "/var/lib/op-dbus/flows"
@@ -149,9 +149,9 @@ class _Run:
         return _dump(self.runner, self.have)
 
     def _former(self) -> list[Flow]:
-        """Our flows of the last complete run, which the durable file keeps."""
+        """Our policy rules of the last complete run, which the durable file keeps."""
         durable = found(self.spec.file)
-        return [flow for flow in parse_dump(durable.content) if is_owned(flow, self.spec.owner)] if durable else []
+        return conntrack.policy_rules(durable.content, self.spec.owner) if durable else []
 
     def outcome(self, warnings: list[str]) -> Outcome:
         spec, changes = self.spec, self.changes
