@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.inventory import VARIABLES
-from jinja2 import Environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,38 +19,30 @@ Inventory = dict[str, dict[str, Any]]
 
 
 def shipped(name: str) -> Inventory:
-    """What the filter `fleet_inventory` gives for ``inventories/NAME``, with keys in place of its placeholders."""
-    directory = ROOT / "inventories" / name
-    common: dict[str, Any] = {}
-    for path in sorted((directory / "group_vars").rglob("*.*")):
-        common |= _read(path)
-    hosts = sorted({path.relative_to(directory / "host_vars").parts[0] for path in (directory / "host_vars").iterdir()})
-    return {host.removesuffix(".yml"): _host(directory / "host_vars" / host, common) for host in hosts}
+    """What the filter `fleet_inventory` gives for ``inventories/NAME``, without its variables and placeholders.
+
+    Those (keys, images, templates) have no influence on rules.
+    """
+    paths = sorted((ROOT / "inventories" / name / "host_vars").iterdir())
+    return {path.stem: _host(path) for path in paths}
 
 
-def _host(path: Path, common: dict[str, Any]) -> dict[str, Any]:
-    variables = {**common, "inventory_hostname": path.stem}
-    for file in [path] if path.is_file() else sorted(path.glob("main.yml")):
-        variables |= _read(file)
-    return {name: _plain(variables[name], variables) for name in VARIABLES if name in variables}
+def _host(path: Path) -> dict[str, Any]:
+    file = path if path.is_file() else path / "main.yml"
+    variables = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return {variable: _plain(variables[variable], path.stem) for variable in VARIABLES if variable in variables}
 
 
-def _read(path: Path) -> dict[str, Any]:
-    text = path.read_text(encoding="utf-8")
-    content: dict[str, Any] = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    return content
-
-
-def _plain(value: Any, variables: dict[str, Any], key: str = "") -> Any:
+def _plain(value: Any, host: str, key: str = "") -> Any:
     if isinstance(value, dict):
-        return {name: _plain(item, variables, name) for name, item in value.items()}
+        return {name: _plain(item, host, name) for name, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item, variables) for item in value]
-    if isinstance(value, str) and value.startswith("{{"):
-        return _plain(Environment().compile_expression(value.strip("{} "))(**variables), variables, key)
-    if isinstance(value, str) and value.startswith("REPLACE"):
-        digest = hashlib.sha256(variables["inventory_hostname"].encode())
-        return digest.hexdigest() if key == "sha256" else base64.b64encode(digest.digest()).decode()
+        return [_plain(item, host) for item in value]
+    if isinstance(value, str) and value.startswith(("{{", "REPLACE")):
+        digest = hashlib.sha256(host.encode())
+        image = {"path": "/var/lib/image.tar", "sha256": digest.hexdigest()}
+        key_of_host = base64.b64encode(digest.digest()).decode()
+        return {"public_key": key_of_host, "template": "debian-13", "image": image}[key]
     return value
 
 
