@@ -67,11 +67,10 @@ def test_all_faults_are_told_at_once(runner: Recorded) -> None:
 
 
 def test_missing_tools_are_refused_with_their_packages(monkeypatch: pytest.MonkeyPatch, runner: Recorded) -> None:
-    monkeypatch.setattr(service, "missing_tools", lambda tools: ["lxc-info", "ovs-vsctl"])
-    with pytest.raises(
-        RefusedError, match="lxc-info, ovs-vsctl not found.*install the packages lxc, openvswitch-switch"
-    ):
+    monkeypatch.setattr(service, "missing_tools", lambda _tools: ["lxc-info", "ovs-vsctl"])
+    with pytest.raises(RefusedError) as refusal:
         service.manage(params(), False, runner)
+    assert "lxc-info, ovs-vsctl not found on this host. Fix: install the packages lxc, openvs" in str(refusal.value)
     assert runner.calls == []
 
 

@@ -9,6 +9,7 @@ import http.server
 import json
 import os
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,7 +72,7 @@ def test_script_settings_are_shell(tmp_path: Path) -> None:
     assert 'external_ids:services="xray-vless,api"' in port.set_port(spec(services=services))
     script = tmp_path / "lxc-port"
     script.write_text(port.SCRIPT)
-    assert os.system(f"sh -n {script}") == 0
+    subprocess.run(["sh", "-n", str(script)], check=True)
 
 
 @pytest.mark.parametrize(
