@@ -65,7 +65,7 @@ def _container(number: int) -> dict[str, Any]:
 def prefixes(rules: int) -> list[str]:
     """Longest prefix match with random prefixes."""
     rng = random.Random(1)
-    lengths = [rng.randrange(8, 33) for _ in range(rules)]
+    lengths = [rng.randrange(8, 33) for _rule in range(rules)]
     return [f"priority={length},ip,nw_dst={_address(rng, 224)}/{length},actions=output:{length}" for length in lengths]
 
 
@@ -80,13 +80,13 @@ def access_list(rules: int) -> list[str]:
 
 
 def _address(rng: random.Random, values: int = 4) -> str:
-    return ".".join(str(rng.randrange(values)) for _ in range(4))
+    return ".".join(str(rng.randrange(values)) for _part in range(4))
 
 
 def seconds(work: Callable[[], object], times: int = 3) -> float:
     """The best of ``times`` runs."""
     best = float("inf")
-    for _ in range(times):
+    for _time in range(times):
         start = time.perf_counter()
         work()
         best = min(best, time.perf_counter() - start)

@@ -84,7 +84,7 @@ def test_nothing_leaks_while_warp_is_down(world: World, watch: Watch, seen: Seen
         break_it(world)
         try:
             begin = time.monotonic()
-            results = [attempt(world) for _ in range(ATTEMPTS)]
+            results = [attempt(world) for _attempt in range(ATTEMPTS)]
             took = time.monotonic() - begin
             probe.until(answer, lambda: attempt(world) == answer, timeout=20.0, interval=ICMP_PAUSE)
             offered.wait_for(r"10\.0\.0\.102\.\d+ > 203\.0\.113\.7\.80")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from .fields import FIELDS, NXM, Bits, Field, FlowTextError, field_named, read_number, read_value
 
@@ -70,7 +71,7 @@ class Learn:
     text: str
 
 
-Action = Output | Back | Normal | Goto | SetField | Move | DecTtl | Ct | Learn
+Action: TypeAlias = "Output | Back | Normal | Goto | SetField | Move | DecTtl | Ct | Learn"
 PortReader = Callable[[str], int]
 
 _MOVE = re.compile(r"(\w+)\[\]->(\w+)\[\]")
