@@ -78,7 +78,7 @@ class Given:
 def simulated(result: Result) -> Verdict:
     return Verdict(
         tuple((step.table, step.rule.cookie if step.rule else None) for step in result.steps),
-        tuple((sent.port if sent.port is not None else -1, _fields(sent.header)) for sent in result.sent),
+        tuple((sent.port, _fields(sent.header)) for sent in result.sent),
         tuple(result.commits),
         result.trouble == "ttl",
     )

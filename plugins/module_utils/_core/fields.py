@@ -113,8 +113,8 @@ NXM: Mapping[str, str] = {
 
 ETH_IP, ETH_ARP, ETH_IPV6 = 0x0800, 0x0806, 0x86DD
 ICMP, TCP, UDP = 1, 6, 17
-LOCAL = 0xFFFFFFFE
-"""OpenFlow's number of the bridge's own port."""
+NORMAL, LOCAL = 0xFFFFFFFA, 0xFFFFFFFE
+"""OpenFlow's numbers of the MAC learning switch and of the bridge's own port."""
 
 CT_FLAGS = ("new", "est", "rel", "rpl", "inv", "trk", "snat", "dnat")
 TCP_FLAGS = ("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", "ns")

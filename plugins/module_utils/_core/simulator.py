@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from .actions import Action, Back, Ct, DecTtl, Goto, Learn, Move, Normal, Output, SetField
 from .conntrack import Packet, Tracker
-from .fields import ETH_IP, ETH_IPV6, FIELDS, Bits, FlowTextError
+from .fields import ETH_IP, ETH_IPV6, FIELDS, NORMAL, Bits, FlowTextError
 from .rules import Rule
 
 MAX_TABLES = 64
@@ -57,9 +57,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A packet that leaves by ``port`` (a number; None: to the MAC learning switch), and the rule that sent it."""
+    """A packet that leaves by ``port``, and the rule that sent it. `NORMAL` is the bridge's MAC learning switch."""
 
-    port: int | None
+    port: int
     header: int
     rule: Rule
 
@@ -150,7 +150,7 @@ class _Run:
         elif isinstance(action, Back):
             self.result.sent.append(Sent(_IN_PORT.of(header), header, rule))
         elif isinstance(action, Normal):
-            self.result.sent.append(Sent(None, header, rule))
+            self.result.sent.append(Sent(NORMAL, header, rule))
         return header
 
     def _track(self, header: int, action: Ct) -> int:
