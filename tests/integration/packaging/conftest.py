@@ -34,7 +34,7 @@ def tarball(work: Path, clone: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def from_clone(work: Path, clone: Path) -> Setup:
-    return Setup(clone, environment(work / "clone-home"), "site.yml")
+    return Setup(clone, environment(work / "clone-home"), "site.yml", "playbooks/trace.yml")
 
 
 @pytest.fixture(scope="session")

@@ -16,16 +16,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 NAME = "op_dbus.socket_network"
+BYTECODE = {"PYTHONDONTWRITEBYTECODE": "1"}  # `ansible-galaxy collection verify` takes caches for foreign files
 PLACEHOLDER = re.compile(r"REPLACE with what `(.+?)`.*")
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """A way to have the collection: where to run Ansible, its environment, and what to call the site playbook."""
+    """A way to have the collection: where to run Ansible, its environment, and what to call two of the playbooks."""
 
     directory: Path
     environment: dict[str, str]
     site: str
+    trace: str
 
     def run(self, *argv: str) -> str:
         """Standard output of ``argv``; fails the test with everything it said when it ends with an error."""
@@ -54,7 +56,7 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
     """Nothing of the user's own Ansible settings and collections, and a home of its own that starts empty."""
     home.mkdir(exist_ok=True)
     kept = {name: os.environ[name] for name in ("PATH", "SUDO_UID", "SUDO_GID") if name in os.environ}
-    return {**kept, "HOME": str(home), "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1", **extra}
+    return {**kept, "HOME": str(home), "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1", **BYTECODE, **extra}
 
 
 def installed(directory: Path, source: str) -> Setup:
@@ -65,7 +67,7 @@ def installed(directory: Path, source: str) -> Setup:
     settings = environment(directory / "home", ANSIBLE_COLLECTIONS_PATH=str(collections))
     argv = ["ansible-galaxy", "collection", "install", "--offline", "--collections-path", str(collections), source]
     output(argv, empty, settings)
-    return Setup(empty, settings, f"{NAME}.site")
+    return Setup(empty, settings, f"{NAME}.site", f"{NAME}.trace")
 
 
 def completed(line: str, place: str) -> str:

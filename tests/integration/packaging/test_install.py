@@ -40,6 +40,12 @@ def test_filters_compile_the_completed_example(setup: Setup, inventory: Path) ->
     assert told.count("ok=2") == 2
 
 
+def test_packet_is_followed_through_the_completed_example(setup: Setup, inventory: Path) -> None:
+    packet = "from=xray-server to=xray-client protocol=tcp port=443"
+    told = setup.playbook("-i", str(inventory), setup.trace, "-e", packet)
+    assert "arrives at container xray-client of oo1424oo" in " ".join(told.split())
+
+
 def test_example_with_its_placeholders_is_refused(setup: Setup, clone: Path) -> None:
     argv = ["-i", str(clone / "inventories" / "production-example"), str(HERE / "filters.yml")]
     with pytest.raises(AssertionError, match="WireGuard key"):
