@@ -64,9 +64,13 @@ def wanted_files(limits: config.Limits) -> dict[str, str]:
 
 
 def _source(spec: ContainerSpec, found: Found) -> list[Drift]:
-    if spec.source is None or spec.source.identity == found.source:
-        return []
-    return [Drift(RECREATE, "source", f"root file system {found.source or 'unknown'} -> {spec.source.identity}")]
+    lines = []
+    if spec.source is not None and spec.source.identity != found.source:
+        lines.append(f"root file system {found.source or 'unknown'} -> {spec.source.identity}")
+    if found.unprivileged is not spec.unprivileged:
+        have = "no root file system" if found.unprivileged is None else f"unprivileged {found.unprivileged}"
+        lines.append(f"{have} -> unprivileged {spec.unprivileged}")
+    return [Drift(RECREATE, "source", line) for line in lines]
 
 
 def _config(found: str, wanted: str) -> list[Drift]:
@@ -85,8 +89,6 @@ def _config(found: str, wanted: str) -> list[Drift]:
 
 
 def _kind(key: str) -> str:
-    if key == "lxc.idmap":
-        return RECREATE
     return LIVE if key.removeprefix(config.LIMIT) in LIVE_FILES else RESTART
 
 

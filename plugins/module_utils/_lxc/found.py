@@ -27,6 +27,8 @@ class Found:
     config: str | None = None
     has_sidecar: bool = False
     source: str | None = None
+    unprivileged: bool | None = None
+    """Whether the root file system belongs to shifted users; None when there is none."""
     status: Status = field(default_factory=Status)
     cgroup: str = ""
     limits: Mapping[str, str] = field(default_factory=dict)
@@ -61,6 +63,7 @@ def look(name: str, veth: str, limits: Iterable[str], eyes: Eyes) -> Found:
         config=text,
         has_sidecar=known is not None,
         source=(config.source_of(text) if text else None) or (known or {}).get("source"),
+        unprivileged=_is_shifted(config.rootfs_path(name)),
         status=status,
         cgroup=path,
         limits=_live(path, limits) if path else {},
@@ -75,6 +78,13 @@ def read_switch(veth: str, eyes: Eyes) -> port.Switch:
     if "ovs-vsctl" in eyes.missing:
         return port.Switch()
     return port.switch(eyes.runner.run(port.query(veth), what=f"Reading port {veth}").stdout)
+
+
+def _is_shifted(root: str) -> bool | None:
+    try:
+        return config.FIRST_ID <= os.lstat(root).st_uid < config.FIRST_ID + config.IDS
+    except OSError:
+        return None
 
 
 def cgroup_path(pid: int) -> str:

@@ -68,8 +68,15 @@ def found(state: ContainerSpec | None = None, **changes: Any) -> Found:
     """A stopped container that is just as ``state`` says."""
     state = state or spec()
     source = state.source.identity if state.source else "unknown"
-    standard = {"exists": True, "config": render(state, LIMITS, source), "has_sidecar": True, "source": source}
-    return Found(**{**standard, "autostart": state.autostart, **changes})
+    standard = {
+        "exists": True,
+        "config": render(state, LIMITS, source),
+        "has_sidecar": True,
+        "source": source,
+        "unprivileged": state.unprivileged,
+        "autostart": state.autostart,
+    }
+    return Found(**{**standard, **changes})
 
 
 @dataclass

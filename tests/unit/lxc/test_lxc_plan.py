@@ -167,7 +167,8 @@ def test_a_lost_comment_is_put_back_live() -> None:
     [
         (spec(), running(source=OTHER), f"root file system {OTHER} -> sha256:{DIGEST}"),
         (spec(image=None, tree="/srv/tree"), running(), f"root file system sha256:{DIGEST} -> tree:/srv/tree"),
-        (spec(unprivileged=False), running(), "lxc.idmap u 0 100000 65536, g 0 100000 65536 -> (none)"),
+        (spec(unprivileged=False), running(), "unprivileged True -> unprivileged False"),
+        (spec(), running(unprivileged=None), "no root file system -> unprivileged True"),
         (spec(), running(source=None), f"root file system unknown -> sha256:{DIGEST}"),
     ],
 )
@@ -196,6 +197,11 @@ def test_after_a_power_cut_the_port_is_left_to_the_start() -> None:
     stale = port.Switch({"mesh": "netdev"}, replace(PORT, error="could not open network device veth102"))
     assert planned(spec(), found(switch=stale), Wish(True)) == ["start container xray-client"]
     assert planned(spec(), found(switch=stale), Wish(False)) == ["remove the stale port veth102"]
+
+
+def test_a_lost_configuration_costs_no_data() -> None:
+    (action,) = planned(spec(), found(config=None), Wish(False))
+    assert action.startswith("configure xray-client: ")
 
 
 def test_start_at_boot_follows() -> None:
