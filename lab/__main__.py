@@ -173,7 +173,7 @@ def interrupt(number: int, _frame: FrameType | None) -> None:
 def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="lab/run", description="The embedded lab of op_dbus.socket_network.")
     parser.add_argument("command", nargs="?", choices=("run", "up", "down", "status"), default="run")
-    parser.add_argument("--keep", action="store_true", help="leave the lab up after the run")
+    parser.add_argument("--keep", action="store_true", help="leave the lab up, also after a failure")
     parser.add_argument("--proofs", default="not drift", metavar="MARKERS", help="which proofs to run (pytest -m)")
     return parser.parse_args(words)
 
@@ -193,11 +193,11 @@ def main(words: list[str]) -> int:
     try:
         with only_one():
             result = attempt(progress, work)
-            if result == 0 and (arguments.keep or arguments.command == "up"):
+            if result:
+                keep_journals(lab)
+            if lab.is_up and (arguments.keep or (arguments.command, result) == ("up", 0)):
                 leave_up(progress, lab)
             elif arguments.command != "down":
-                if result:
-                    keep_journals(lab)
                 result = max(result, attempt(progress, lambda: down(progress, lab)))
     except LabError as error:
         result = 1
