@@ -61,7 +61,7 @@ def test_containers_run_with_their_marks(host: Host, name: str) -> None:
     assert sorted(running) == CONTAINERS[name]
     for container in CONTAINERS[name]:
         assert host.file(f"/etc/op-dbus/containers.d/{container}.json").exists
-        assert host.file(f"/var/lib/lxc/{container}/config").contains("lxc.start.auto = 1")
+        assert host.service(f"op-dbus-lxc@{container}").is_enabled
 
 
 def test_host_routes_stay_main(host: Host) -> None:
