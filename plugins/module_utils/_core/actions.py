@@ -74,6 +74,7 @@ class Learn:
 Action: TypeAlias = "Output | Back | Normal | Goto | SetField | Move | DecTtl | Ct | Learn"
 PortReader = Callable[[str], int]
 
+_ITEM = re.compile(r"[^,\s]+")
 _MOVE = re.compile(r"(\w+)\[\]->(\w+)\[\]")
 _CHANGEABLE = frozenset(
     {"dl_src", "dl_dst", "nw_src", "nw_dst", "tp_src", "tp_dst", "arp_op", "arp_spa", "arp_tpa", "arp_sha", "arp_tha"}
@@ -82,6 +83,9 @@ _CHANGEABLE = frozenset(
 
 def split_list(text: str) -> Iterator[str]:
     """Items of a list separated by commas or white space; what stands in parentheses belongs together."""
+    if "(" not in text and ")" not in text:
+        yield from _ITEM.findall(text)
+        return
     depth, item = 0, ""
     for character in text:
         depth += (character == "(") - (character == ")")

@@ -138,7 +138,7 @@ class FlowReader:
             raise FlowTextError("there are no actions.")
         settings = {"table": 0, "priority": DEFAULT_PRIORITY, "cookie": 0}
         terms, seen = [], set()
-        for item in _items(head):
+        for item in split_list(head):
             name, equals, value = item.partition("=")
             if name in seen:
                 raise FlowTextError(f"{name} stands there twice.")
@@ -169,12 +169,6 @@ class FlowReader:
             term = _Term(bits, field.name, _NEEDS.get(name, ()))
         self._terms[item] = term
         return term
-
-
-def _items(head: str) -> Iterable[str]:
-    if " " in head or "\t" in head or "(" in head:
-        return split_list(head)
-    return [item for item in head.split(",") if item]
 
 
 def _match(terms: Sequence[_Term]) -> Bits:
