@@ -84,7 +84,7 @@ class Tracer:
 
     def _path(self, place: Place, packet: Packet) -> Path:
         hops: list[Hop] = []
-        for _ in range(_MAX_HOPS):
+        for _hop in range(_MAX_HOPS):
             bridge = self._bridges(place.host)[place.bridge]
             result = bridge.simulator.run(packet, self._connections[place.host])
             hops += [

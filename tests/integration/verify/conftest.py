@@ -63,8 +63,10 @@ def laboratory() -> Iterator[Laboratory]:
         private_ovs(Path(path), "--enable-dummy=override") as ovs,
     ):
         made = Laboratory(ovs, Path(path))
-        yield made
-        made.control.close()
+        try:
+            yield made
+        finally:
+            made.control.close()
 
 
 @pytest.fixture(scope="session")

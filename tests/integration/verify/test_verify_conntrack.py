@@ -144,7 +144,7 @@ def lives(rng: random.Random) -> list[list[Packet]]:
         if ends.protocol == TCP:
             life = tcp_life(rng, ends, port)
         else:
-            life = [packet_of(port, rng.choice((ends, ends, ends.reversed))) for _ in range(4)]
+            life = [packet_of(port, rng.choice((ends, ends, ends.reversed))) for _packet in range(4)]
         error = rng.choice((ends, ends.reversed))
         outer = Tuple(error.destination, error.source, ICMP)
         life.insert(rng.randrange(len(life) + 1), packet_of(port, outer, about=error, kind=UNREACHABLE))
