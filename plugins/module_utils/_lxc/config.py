@@ -21,6 +21,11 @@ FIRST_ID = 100000
 IDS = 65536
 """Host ids that unprivileged containers use, as on Proxmox."""
 
+DROPPED = "mac_admin mac_override sys_time sys_module sys_rawio"
+"""Capabilities that common.conf drops and userns.conf gives back. They are void in a user namespace, but the guest's
+units look at them, try what cannot work there (the debug file system, the clock) and fail.
+"""
+
 PERIOD = 100000
 """Microseconds of the cgroup's CPU period."""
 
@@ -118,6 +123,7 @@ def _identity(spec: ContainerSpec) -> list[Entry]:
     ]
     if spec.unprivileged:
         entries += [("lxc.idmap", f"{kind} 0 {FIRST_ID} {IDS}") for kind in ("u", "g")]
+        entries.append(("lxc.cap.drop", DROPPED))
     return entries
 
 

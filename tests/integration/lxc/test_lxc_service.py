@@ -77,6 +77,10 @@ def test_unprivileged_by_default_and_privileged_on_demand(site: Site) -> None:
     assert site.output("stat -c %u /var/lib/lxc/trusted/rootfs/etc/hostname") == "0"
     assert site.output("lxc-attach -n xray-client -- cat /proc/self/uid_map").split() == ["0", "100000", "65536"]
     site.wait_for_answer("10.0.0.103")
+    for name in ("xray-client", "trusted"):
+        state = f"lxc-attach -n {name} -- systemctl is-system-running"
+        wait_for(f"the end of the boot of {name}", lambda said=state: site.output(said) in ("running", "degraded"))
+        assert site.output(f"lxc-attach -n {name} -- systemctl --failed --no-legend") == ""
 
 
 def test_live_changes_leave_the_container_running(site: Site) -> None:
