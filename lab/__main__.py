@@ -106,18 +106,8 @@ def site(progress: Progress, step: str, *options: str) -> dict[str, dict[str, in
 def prove(progress: Progress, expression: str) -> None:
     """Run the proofs of tests/e2e; they print their table themselves."""
     progress.start("proofs: connections, counters and captures")
-    argv = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        "--color=no",
-        "--proofs",
-        "-m",
-        expression,
-        "tests/e2e",
-    ]
+    options = ["-p", "no:cacheprovider", "--color=no", "-m", expression]
+    argv = [sys.executable, "-m", "pytest", *options, "tests/e2e"]
     status, _output = run_logged(
         "proofs", argv, environment={"PYTHONPATH": str(base.REPOSITORY)}, on_line=progress.show, timeout=PROOF_TIMEOUT
     )
