@@ -9,6 +9,7 @@ import base64
 import hashlib
 import textwrap
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -135,3 +136,29 @@ def bodies(flows: tuple[Flow, ...], table: int) -> list[str]:
             actions = ",".join(action.text() for action in flow.actions)
             found.append(f"{flow.priority},{flow.match_text()} {actions}")
     return found
+
+
+_REFERENCE = Path(__file__).parent / "fixtures" / "oo1424oo.flows"
+_OURS_FOR_THEIRS = {
+    '"gw-nm"': '"ovs-nm-privacy"',
+    '"gw-warp0"': '"ovs-warp0"',
+    "02:01:00:00:00:c9": "02:01:5a:7f:f1:ef",
+    "02:01:00:00:00:ca": "02:01:e1:13:bd:43",
+}
+
+
+def reference_flows() -> list[str]:
+    """The table that was proven with packets, with our names and MAC addresses for its two uplinks."""
+    text = _REFERENCE.read_text(encoding="ascii")
+    for theirs, ours in _OURS_FOR_THEIRS.items():
+        text = text.replace(theirs, ours)
+    return text.splitlines()
+
+
+def like_reference() -> BridgeFlows:
+    """Our rules for the host of the reference, the uplinks numbered as there."""
+    inventory = one_bridge()
+    uplinks = inventory["oo1424oo"]["socket_bridge_uplinks"]
+    uplinks[0]["number"], uplinks[1]["number"] = 1, 2
+    uplinks.append({"name": "host", "kind": "host", "bridge": "mesh", "number": 3})
+    return compiled(inventory, "oo1424oo", "mesh")

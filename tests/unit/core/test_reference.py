@@ -6,19 +6,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from tests.unit.core.samples import compiled, one_bridge
-
-REFERENCE = Path(__file__).parent / "fixtures" / "oo1424oo.flows"
-
-OURS_FOR_THEIRS = {
-    '"gw-nm"': '"ovs-nm-privacy"',
-    '"gw-warp0"': '"ovs-warp0"',
-    "02:01:00:00:00:c9": "02:01:5a:7f:f1:ef",
-    "02:01:00:00:00:ca": "02:01:e1:13:bd:43",
-}
-"""Names and MAC addresses of the two uplinks; their numbers are given to the test's inventory."""
+from tests.unit.core.samples import like_reference, reference_flows
 
 ONLY_IN_REFERENCE = {
     # One rule let every container out by WARP. Ours gives an exit to the containers that name one.
@@ -56,18 +45,11 @@ def rule(line: str) -> str:
 
 
 def reference() -> set[str]:
-    text = REFERENCE.read_text(encoding="ascii")
-    for theirs, ours in OURS_FOR_THEIRS.items():
-        text = text.replace(theirs, ours)
-    return {rule(line) for line in text.splitlines()}
+    return {rule(line) for line in reference_flows()}
 
 
 def ours() -> set[str]:
-    inventory = one_bridge()
-    uplinks = inventory["oo1424oo"]["socket_bridge_uplinks"]
-    uplinks[0]["number"], uplinks[1]["number"] = 1, 2
-    uplinks.append({"name": "host", "kind": "host", "bridge": "mesh", "number": 3})
-    return {rule(flow.text()) for flow in compiled(inventory, "oo1424oo", "mesh").flows}
+    return {rule(flow.text()) for flow in like_reference().flows}
 
 
 def test_reference_is_whole() -> None:
