@@ -25,7 +25,7 @@ from .tuples import TupleSpace
 BUDGET = 200_000
 """Elementary steps for one question; a table of a pipeline needs some dozens."""
 
-PAIRS = 500_000
+PAIRS = 100_000
 """Pairs of overlapping rules of the same priority that are looked at in one table."""
 
 

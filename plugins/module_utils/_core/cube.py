@@ -34,11 +34,6 @@ def overlap(one: Bits, other: Bits) -> bool:
     return not (one.value ^ other.value) & one.mask & other.mask
 
 
-def covers(one: Bits, other: Bits) -> bool:
-    """Whether every header of ``other`` is in ``one``."""
-    return not one.mask & ~other.mask and not (one.value ^ other.value) & one.mask
-
-
 def intersection(one: Bits, other: Bits) -> Bits:
     """The headers in both; they have to `overlap`."""
     return Bits(one.value | other.value, one.mask | other.mask)

@@ -121,3 +121,36 @@ def test_a_number_and_the_name_that_has_it_are_one_port() -> None:
 
 def test_without_ports_no_port_is_missed() -> None:
     assert found("in_port=veth1,actions=output:veth2") == []
+
+
+def test_of_several_causes_the_one_that_takes_the_packets_first_is_named() -> None:
+    text = (
+        "priority=2,ip,actions=drop\npriority=4,actions=normal\npriority=3,ip,actions=drop\npriority=1,tcp,actions=drop"
+    )
+    assert ("dead", 4, [2]) in told(found(text))
+
+
+def test_many_causes_are_counted() -> None:
+    eighths = [f"priority=2,reg0={number}/7,actions=drop" for number in range(8)]
+    (finding,) = found("\n".join([*eighths, "priority=1,actions=normal"]))
+    assert len(finding.by) == 8
+    assert finding.explanation.endswith("line 5 (priority=2,reg0=4/7,actions=drop), 3 more, of higher priority.")
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [("ip,actions=drop", "does the same"), ("ip,actions=normal", "the later one silently replaces this one")],
+)
+def test_a_duplicate_tells_whether_it_does_the_same(second: str, words: str) -> None:
+    (finding,) = found(f"ip,actions=drop\n{second}")
+    assert words in finding.explanation
+    assert ("another match" in finding.remedy) == ("replaces" in words)
+
+
+def test_an_unreachable_table_tells_how_many_rules_it_has_and_who_would_lead_there() -> None:
+    (one,) = found("actions=drop\ntable=5,actions=drop")
+    assert "table 5, which has 1 rule: no rule goes on to table 5" in one.explanation
+    two = found(
+        "priority=2,actions=drop\npriority=1,actions=goto_table:5\ntable=5,ip,actions=drop\ntable=5,actions=drop"
+    )[1]
+    assert "has 2 rules: only dead or unreachable rules lead there: line 2" in two.explanation
