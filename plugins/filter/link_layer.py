@@ -42,7 +42,7 @@ _value:
   type: dict
   contains:
     bridges:
-      description: Bridges with C(name), C(subnet) (none for a transit bridge) and the C(ports) of links.
+      description: Bridges with C(name), C(subnet) (none for a transit bridge), C(ct_zone) and the C(ports) of links.
       type: list
       elements: dict
     uplinks:

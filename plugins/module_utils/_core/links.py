@@ -43,6 +43,7 @@ def _bridge(node: Node, bridge: Bridge) -> Data:
     return {
         "name": bridge.name,
         "subnet": str(bridge.subnet) if bridge.subnet else None,
+        "ct_zone": bridge.ct_zone,
         "ports": [{**port, "external_ids": dict(OWNER)} for port in ports],
     }
 

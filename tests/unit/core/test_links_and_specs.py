@@ -25,7 +25,7 @@ def test_bridges_and_their_link_ports() -> None:
     mesh, vmbr0 = links(two_bridges(), "oo1424oo")["bridges"]
     uplink = {"name": "ovs-nm-privacy", "ofport": 56902, "external_ids": OWNED}
     end = {"name": "to-socket", "ofport": 62198, "mac": "02:01:e0:dd:cf:17", "external_ids": OWNED}
-    assert mesh == {"name": "mesh", "subnet": None, "ports": [uplink, end]}
+    assert mesh == {"name": "mesh", "subnet": None, "ct_zone": 31413, "ports": [uplink, end]}
     assert (vmbr0["name"], vmbr0["subnet"]) == ("vmbr0", "10.0.0.0/24")
     assert [port["name"] for port in vmbr0["ports"]] == ["ovs-host", "ovs-warp0", "from-mesh"]
 
