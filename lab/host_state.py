@@ -17,13 +17,13 @@ TOPS = ("/etc", "/usr/local", "/var/lib", "/root")
 VOLATILE = (
     "/etc/.updated",
     "/etc/ld.so.cache",
-    "/etc/openvswitch/conf.db",
-    "/etc/openvswitch/.conf.db",
+    "/etc/openvswitch/",
     "/root/.ansible",
     "/var/lib/apt/",
     "/var/lib/dpkg/lock",
     "/var/lib/lxc/",
     "/var/lib/lxcfs",
+    "/var/lib/openvswitch/",
     "/var/lib/private",
     "/var/lib/systemd/",
 )
