@@ -13,6 +13,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,11 +24,12 @@ from .conftest import INVENTORY, World
 
 Site = Callable[..., PlaybookRun]
 Seen = Callable[[str], None]
+State = dict[str, Any]
 
 pytestmark = pytest.mark.drift
 
 
-def states(world: World) -> dict[str, dict[str, object]]:
+def states(world: World) -> dict[str, State]:
     return {host.name: probe.state(host) for host in world.hosts}
 
 
@@ -164,8 +166,8 @@ def test_teardown_leaves_the_hosts_as_they_were(world: World, site: Site, seen: 
 def remains(fresh: State, now: State) -> list[str]:
     """Differences that provisioning and removal left behind.
 
-    Not counted: the bridge that molecule's prepare step made, and root's range of ids for unprivileged containers, which
-    other containers may use by now.
+    Not counted: the bridge that molecule's prepare step made, and root's range of ids for unprivileged containers,
+    which others may use by now.
     """
     mine = ("foreign0", "file /etc/subuid", "file /etc/subgid")
     return [change for change in lasting(probe.difference(fresh, now)) if not any(word in change for word in mine)]
