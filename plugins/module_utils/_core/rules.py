@@ -98,13 +98,14 @@ class FlowReader:
 
     def port(self, text: str) -> int:
         """The number of the port that ``text`` names."""
-        if text[:1] == '"' and text[-1:] == '"' and len(text) > 2:
+        quoted = len(text) > 1 and text[0] == text[-1] == '"'
+        if quoted:
             text = text[1:-1]
         elif text.isascii() and text[:1].isdigit():
             return read_number(text, 16)
         elif text.lower() == "local":
             return LOCAL
-        elif text.lower() in _PORT_WORDS or not text:
+        if not text or '"' in text or (not quoted and text.lower() in _PORT_WORDS):
             raise FlowTextError(f"{text!r} is no port here.")
         if text not in self._ports:
             self._ports[text] = _FIRST_UNNUMBERED + len(self._ports)
