@@ -124,8 +124,8 @@ def test_cover_is_what_counting_says() -> None:
     """Random cubes of 6 bits, as many as nearly fill it: hypothesis would rather have few and large ones."""
     rng = random.Random(1)
     kinds = set()
-    for _ in range(4_000):
-        masks = [rng.getrandbits(6) | rng.getrandbits(6) for _ in range(rng.randrange(1, 24))]
+    for _each in range(4_000):
+        masks = [rng.getrandbits(6) | rng.getrandbits(6) for _each in range(rng.randrange(1, 24))]
         cube, *others = [Bits(rng.getrandbits(6) & mask, mask) for mask in [rng.getrandbits(6) & 7, *masks]]
         whole = members(cube) <= frozenset().union(*map(members, others))
         found = cover(cube, others, Budget(10**6))
