@@ -185,6 +185,26 @@ options:
         description: O(uplinks[].gateway_port) of the uplink of kind V(host) that leads to it.
         type: str
         required: true
+  files:
+    description:
+      - Further files of the link layer, written and removed with it. systemd is reloaded when one of them changes.
+      - Missing directories are made. Directories that O(state=absent) leaves empty go away.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Absolute path on the host.
+        type: str
+        required: true
+      content:
+        description: The whole text.
+        type: str
+        required: true
+      mode:
+        description: Permissions in octal digits.
+        type: str
+        default: "0644"
 requirements:
   - systemd 252 or later with systemd-networkd
   - iproute2
@@ -266,7 +286,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._links.driver import Driver
-from ansible_collections.op_dbus.socket_network.plugins.module_utils._links.parse import parse
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._links.parse import parse, parse_files
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._module import run_module
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._plan import Plan, result_of
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._runner import ModuleRunner
@@ -305,16 +325,17 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "veth_pairs": _items(PAIR),
     "published": _items({**SERVICE, "public_port": NUMBER}),
     "host_services": _items(SERVICE),
+    "files": _items({"path": WORD, "content": WORD, "mode": {"type": "str", "default": "0644"}}),
 }
 
 
 def body(module: AnsibleModule) -> dict[str, Any]:
-    layer = parse(module.params)
+    layer, files = parse(module.params), parse_files(module.params["files"])
     driver = Driver(ModuleRunner(module), predicting=module.check_mode)
     state = module.params["state"]
     if state == "gathered":
         return {**result_of(Plan(), "links", module.check_mode), "gathered": driver.gathered()}
-    plan = driver.present(layer) if state == "present" else driver.absent()
+    plan = driver.present(layer, files) if state == "present" else driver.absent(files)
     return result_of(plan, "links", module.check_mode)
 
 

@@ -7,14 +7,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from .._errors import SocketNetworkError
-from .._files import plan_files
+from .._files import FileSpec, plan_files
 from .._plan import Plan, Step, combine
 from .._runner import Runner
 from . import drift as drifting
@@ -32,6 +34,7 @@ PATIENCE = 8.0
 """Seconds that systemd-networkd gets: once, and once more after it has been told to configure the links again."""
 
 _POLL = 0.1
+_MADE = re.compile(r"op-dbus|\.(service|conf)\.d$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,11 @@ class Driver:
     pause: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
 
-    def present(self, layer: LinkLayer) -> Plan:
-        """Plan that makes the host's link layer exactly ``layer``. The filter stands before the first link does."""
+    def present(self, layer: LinkLayer, files: Sequence[FileSpec] = ()) -> Plan:
+        """Plan that makes the host's link layer exactly ``layer``, with ``files`` beside its own.
+
+        The filter stands before the first link does.
+        """
         found = read(self.runner, predicting=self.predicting)
         network = network_files(self.paths, layer)
         ruleset = ruleset_file(self.paths, layer)
@@ -53,7 +59,7 @@ class Driver:
         drift = drifting.compare(self.paths, layer, found.kernel, stale)
         networks = plan_files(network, stale.files)
         daemon = plan_files([daemon_file(self.paths)])
-        units = plan_files(unit_files(self.paths, layer))
+        units = plan_files([*unit_files(self.paths, layer), *files])
         coming = frozenset(link.name for link in drift.missing_links)
         return combine(
             [
@@ -72,12 +78,13 @@ class Driver:
             ]
         )
 
-    def absent(self) -> Plan:
+    def absent(self, files: Sequence[FileSpec] = ()) -> Plan:
         """Plan that removes what `present` makes. ``ip_forward`` stays as it is: others may have come to need it."""
         found = read(self.runner, predicting=self.predicting)
         stale = drifting.remains(self.paths, ())
         drift = drifting.compare(self.paths, LinkLayer(), found.kernel, stale)
-        units = plan_files((), [self.paths.unit(name) for name in (NFTABLES_UNIT, LINKS_UNIT)])
+        names = [self.paths.unit(name) for name in (NFTABLES_UNIT, LINKS_UNIT)]
+        units = plan_files((), [*names, *(spec.path for spec in files)])
         networks = plan_files((), stale.files)
         others = (self.paths.ruleset, self.paths.loaded, self.paths.sysctl, self.paths.daemon)
         reload = ["networkctl", "reload"] if networks.changed and self._networkd(found).active else []
@@ -93,7 +100,8 @@ class Driver:
                 plan_files((), others),
             ]
         )
-        return plan + Plan((Step("remove directories left empty", self._tidy),)) if plan.changed else plan
+        tidy = Step("remove directories left empty", partial(_tidy, [*others, *(spec.path for spec in files)]))
+        return plan + Plan((tidy,)) if plan.changed else plan
 
     def gathered(self) -> dict[str, object]:
         """What is there of ours, in words: links, rules, routes, and the nftables table as text."""
@@ -154,11 +162,13 @@ class Driver:
                 return left
             self.pause(_POLL)
 
-    def _tidy(self) -> None:
-        ruleset, loaded, daemon = (Path(path) for path in (self.paths.ruleset, self.paths.loaded, self.paths.daemon))
-        for directory in (ruleset.parent, ruleset.parent.parent, loaded.parent, daemon.parent):
-            with suppress(OSError):
-                directory.rmdir()
+
+def _tidy(paths: Sequence[str]) -> None:
+    """Remove the directories that `present` may have made for ``paths``, deepest first, where nothing else is left."""
+    directories = {parent for path in paths for parent in Path(path).parents if _MADE.search(str(parent))}
+    for directory in sorted(directories, key=lambda item: len(item.parts), reverse=True):
+        with suppress(OSError):
+            directory.rmdir()
 
 
 def _lines(words: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from .._errors import RefusedError
+from .._files import FileSpec
 from .layer import HOST, Endpoint, LinkLayer, Uplink, VethPair
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
@@ -127,6 +128,17 @@ def _check_endpoint(read: _Reader, where: str, endpoint: Endpoint, uplinks: Sequ
             f"is not behind {gateway.gateway_port}.",
             f"one in {gateway.subnet}.",
         )
+
+
+def parse_files(given: Sequence[Mapping[str, Any]]) -> list[FileSpec]:
+    """Files from ``path``, ``content`` and ``mode`` (octal digits), or raise RefusedError."""
+    for item in given:
+        if not item["path"].startswith("/") or not re.fullmatch(r"0?[0-7]{3}", item["mode"]):
+            raise RefusedError(
+                f"files: {item['path']} with mode {item['mode']} cannot be written; nothing was changed.",
+                fix="an absolute path and a mode in octal digits, as in '0644'.",
+            )
+    return [FileSpec(item["path"], item["content"], int(item["mode"], 8)) for item in given]
 
 
 def parse(params: Mapping[str, Any]) -> LinkLayer:
