@@ -66,7 +66,7 @@ def ip_packets() -> Iterator[tuple[str, str, str]]:
     for port, (mac, address) in SENDERS.items():
         for target, layer4, state in product(LOCAL + REMOTE + NEVER, LAYER4, STATES):
             yield port, ip(layer4, mac, address, target), state
-        for other_mac, other in product({mac for mac, _ in SENDERS.values()}, [*LOCAL, *REMOTE]):
+        for other_mac, other in product({mac for mac, _address in SENDERS.values()}, [*LOCAL, *REMOTE]):
             for layer4, target in product(LAYER4[:1], ["10.0.0.102", "203.0.113.9"]):
                 yield port, ip(layer4, other_mac, other, target), STATES[0]
 
