@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import pytest
+
 from lab import remote
 from lab.remote import PlaybookRun
 
@@ -15,6 +17,8 @@ from .conftest import INVENTORY
 
 SETUP = [{"hosts": "socket_network", "gather_facts": False, "tasks": [{"ansible.builtin.setup": {}}]}]
 LIMIT = 5.0
+
+pytestmark = pytest.mark.drift
 
 
 def test_run_with_nothing_to_do_is_cheap(
