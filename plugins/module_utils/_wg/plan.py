@@ -151,7 +151,7 @@ def decide(
     refuse_other_kind(want.device, runtime)
     write = file != wanted_file(want, path)
     restart, sync = runtime_reasons(want, runtime, now, resolve)
-    if write and not restart and not sync and endpoints(stored_peers(text, want)) != endpoints(want.peers):
+    if write and not restart and not sync and calls_elsewhere(want, runtime, stored_peers(text, want)):
         sync = ["endpoints"]
     return Decision(
         write=write,
@@ -171,9 +171,17 @@ def refuse_other_kind(device: str, runtime: Runtime) -> None:
         )
 
 
-def endpoints(peers: tuple[Peer, ...] | None) -> dict[str, str | None] | None:
-    """Endpoint by public key: the one setting whose change the device alone does not tell."""
-    return None if peers is None else {peer.public_key: peer.endpoint for peer in peers}
+def calls_elsewhere(want: Tunnel, runtime: Runtime, stored: tuple[Peer, ...] | None) -> bool:
+    """True when an endpoint was changed in the file, which the device alone does not tell: a peer may have roamed."""
+    if stored is not None and endpoints(stored) == endpoints(want.peers):
+        return False
+    peers = runtime.device.peers if runtime.device else {}
+    return any(peer.endpoint and peers[peer.public_key].endpoint != peer.endpoint for peer in want.peers)
+
+
+def endpoints(peers: tuple[Peer, ...]) -> dict[str, str | None]:
+    """Endpoint by public key."""
+    return {peer.public_key: peer.endpoint for peer in peers}
 
 
 def listed(values: Iterable[object]) -> str:

@@ -7,17 +7,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from .._errors import RefusedError
 from .._files import found
-from .._plan import Plan, result_of
+from .._plan import Plan, Step, result_of
 from .._runner import Runner
 from .config import Tunnel, check_device, mesh_tunnel, warp_tunnel
 from .driver import Driver
 from .health import MAX_HANDSHAKE_AGE, age_of, health
-from .profile import Profile, parse
+from .profile import DIRECTORY, Profile, parse
 from .runtime import INSTALL
 
 WARP_MTU = 1280
@@ -77,32 +78,39 @@ def read_profile(device: str, path: str, own: str) -> Profile:
     if file is None:
         raise RefusedError(f"config_file {path} is not on this host.", fix="copy it there, or give `config`.")
     profile = parse(file.content, device=device, source=path, mtu=WARP_MTU, keepalive=WARP_KEEPALIVE)
-    check_exit(path, profile.tunnel)
+    if len(profile.tunnel.peers) != 1 or profile.tunnel.peers[0].endpoint is None:
+        raise RefusedError(
+            f"{path} does not describe a WARP tunnel: it needs exactly one peer, with an endpoint.",
+            fix="give the profile that wgcf or your provider made for one device.",
+        )
     return profile
 
 
-def check_exit(where: str, tunnel: Tunnel) -> None:
-    """A WARP tunnel has one peer, and we are the ones who call."""
-    if len(tunnel.peers) != 1 or tunnel.peers[0].endpoint is None:
-        raise RefusedError(
-            f"{where} does not describe a WARP tunnel: it needs exactly one peer, with an endpoint.",
-            fix="give the profile that wgcf or your provider made for one device.",
-        )
+def wanted_profile(driver: Driver, params: Mapping[str, Any]) -> Profile:
+    """The tunnel that module `warp_tunnel` is asked for."""
+    if params["config_file"]:
+        return read_profile(driver.device, params["config_file"], driver.path)
+    return Profile(warp_tunnel(driver.device, params["config"]))
 
 
-def run_warp(runner: Runner, params: Mapping[str, Any], check: bool) -> dict[str, Any]:
+def driver_for(runner: Runner, params: Mapping[str, Any], check: bool, directory: str) -> Driver:
+    """The driver of the tunnel that ``params`` name."""
+    lenient = check or params["state"] not in STARTING
+    return Driver(runner=runner, device=check_device(params["name"]), lenient=lenient, directory=directory)
+
+
+def run_warp(runner: Runner, params: Mapping[str, Any], check: bool, directory: str = DIRECTORY) -> dict[str, Any]:
     """Body of module `warp_tunnel`; returns its result."""
     state, max_age = params["state"], params["max_handshake_age"]
-    driver = Driver(runner=runner, device=check_device(params["name"]), lenient=check or state not in STARTING)
+    driver = driver_for(runner, params, check, directory)
     plan = Plan()
     ignored: list[str] = []
     warnings: list[str] = []
-    if state == "present":
-        if params["config_file"]:
-            profile = read_profile(driver.device, params["config_file"], driver.path)
-        else:
-            profile = Profile(warp_tunnel(driver.device, params["config"]))
-            check_exit("config", profile.tunnel)
+    if state == "present" and check and params["config_file"] and not os.path.exists(params["config_file"]):
+        # A task before this one would have put it there.
+        plan = Plan((Step(f"configure {driver.device} from {params['config_file']}, not there yet", lambda: None),))
+    elif state == "present":
+        profile = wanted_profile(driver, params)
         plan, ignored = driver.plan_running(profile.tunnel), list(profile.ignored)
     elif state == "up":
         plan = driver.plan_running(driver.stored())
@@ -137,10 +145,9 @@ def check_public_key(runner: Runner, params: Mapping[str, Any], tunnel: Tunnel, 
         )
 
 
-def run_mesh(runner: Runner, params: Mapping[str, Any], check: bool) -> dict[str, Any]:
+def run_mesh(runner: Runner, params: Mapping[str, Any], check: bool, directory: str = DIRECTORY) -> dict[str, Any]:
     """Body of module `wireguard_uplink`; returns its result."""
-    state = params["state"]
-    driver = Driver(runner=runner, device=check_device(params["name"]), lenient=check or state not in STARTING)
+    state, driver = params["state"], driver_for(runner, params, check, directory)
     plan = Plan()
     warnings: list[str] = []
     if state == "present":
