@@ -26,6 +26,7 @@ class Namespace:
     def create(self) -> Namespace:
         self.ledger.record("netns", self.name)
         base.run(["ip", "netns", "add", self.name])
+        self.sysctl(ipv6__conf__all__disable_ipv6=1, ipv6__conf__default__disable_ipv6=1)
         self.ip("link", "set", "lo", "up")
         return self
 
@@ -40,12 +41,11 @@ class Namespace:
         base.run(["ip", "-n", self.name, *words])
 
     def sysctl(self, **values: int) -> None:
-        """Set net.* values of this namespace; dots are written as double underscores."""
-        self.run("sysctl", "-qw", *(f"net.{key.replace('__', '.')}={value}" for key, value in values.items()))
+        """Set net.* values of this namespace, dots written as double underscores; what the kernel lacks is left out."""
+        self.run("sysctl", "-qew", *(f"net.{key.replace('__', '.')}={value}" for key, value in values.items()))
 
     def add_bridge(self, name: str, address: str | None = None) -> None:
         self.ip("link", "add", name, "address", "02:42:00:00:00:01", "type", "bridge")
-        self.sysctl(**{f"ipv6__conf__{name}__disable_ipv6": 1})
         if address:
             self.ip("address", "add", address, "dev", name)
         self.ip("link", "set", name, "up")
@@ -54,7 +54,6 @@ class Namespace:
         """Give ``other`` a device on a bridge of this namespace."""
         port = f"{bridge}-{other.name.rpartition('-')[2]}"[:15]
         self.ip("link", "add", port, "type", "veth", "peer", "name", device, "netns", other.name)
-        self.sysctl(**{f"ipv6__conf__{port}__disable_ipv6": 1})
         self.ip("link", "set", port, "master", bridge, "up")
         for address in addresses:
             other.ip("address", "add", address, "dev", device)

@@ -22,6 +22,7 @@ from lab.topology import Lab
 
 INVENTORY = "inventories/lab"
 PROOF_TIMEOUT = 600.0
+ORDER = ("test_hosts", "test_reach", "test_blocked", "test_kill_switch", "test_speed", "test_runs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,25 +118,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Proofs that disturb the hosts come last."""
-    items.sort(key=lambda item: item.get_closest_marker("drift") is not None)
+    """First what works, then what must not, at last what disturbs the hosts."""
+    items.sort(key=lambda item: ORDER.index(item.path.stem))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    rows = []
+    rows: list[tuple[float, str, str, str]] = []
     for outcome, word in (("passed", "proven"), ("failed", "FAILED"), ("error", "ERROR")):
         for report in terminalreporter.getreports(outcome):
             if outcome != "passed" or report.when == "call":
                 about = dict(getattr(report, "user_properties", ()))
-                rows.append((report.nodeid, word, str(about.get("proof", report.nodeid)), str(about.get("seen", ""))))
+                proof, saw = str(about.get("proof", report.nodeid)), str(about.get("seen", ""))
+                rows.append((getattr(report, "start", 0.0), word, proof, saw))
     if not rows:
         return
     terminalreporter.section("proofs")
-    for _node, word, proof, saw in sorted(rows):
+    for _start, word, proof, saw in sorted(rows):
         terminalreporter.write_line(f"{word:7} {proof}")
         for line in saw.splitlines():
             terminalreporter.write_line(f"          {line}")
-    passed = sum(word == "proven" for _node, word, _proof, _saw in rows)
+    passed = sum(word == "proven" for _start, word, _proof, _saw in rows)
     terminalreporter.write_line(f"{passed} of {len(rows)} proofs hold")
 
 
