@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import recorded
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._errors import RefusedError
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._wg.service import run_mesh, run_warp
-from recorded import FakeHost
+
+from tests.unit.wg import recorded
+from tests.unit.wg.recorded import FakeHost
 
 WARP: dict[str, Any] = {
     "name": "warp0",

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import recorded
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._errors import RefusedError, SocketNetworkError
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._plan import Plan
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._wg.config import Tunnel, warp_tunnel
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._wg.driver import Driver
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._wg.profile import render
-from recorded import FakeHost
+
+from tests.unit.wg import recorded
+from tests.unit.wg.recorded import FakeHost
 
 NOW = 1_795_322_049.0
 CONFIG: dict[str, Any] = {

@@ -10,7 +10,6 @@ from ipaddress import IPv4Interface, IPv4Network
 from typing import Any
 
 import pytest
-import recorded
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._errors import RefusedError
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._wg.config import (
     Peer,
@@ -23,6 +22,8 @@ from ansible_collections.op_dbus.socket_network.plugins.module_utils._wg.config 
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._wg.profile import MARKER, masked, parse, render
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.unit.wg import recorded
 
 WGCF = f"""\
 [Interface]

@@ -10,10 +10,11 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 
 import pytest
-import recorded
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._errors import RefusedError
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._wg import runtime
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._wg.health import health
+
+from tests.unit.wg import recorded
 
 NOW = 1_795_322_049.0
 RUNNING = runtime.Runtime(
