@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -95,6 +94,11 @@ def _undo_netns(name: str) -> None:
     run(["ip", "netns", "delete", name])
 
 
+def remove_tree(path: Path) -> None:
+    """Faster than Python's own way for the hundred thousand files of some containers; mounts are not entered."""
+    run(["rm", "-rf", "--one-file-system", "--", str(path)], timeout=300)
+
+
 def _undo_mount(path: str) -> None:
     mounted = any(line.split()[1] == path for line in Path("/proc/mounts").read_text().splitlines())
     if mounted and run(["umount", path], check=False).returncode != 0:
@@ -102,8 +106,7 @@ def _undo_mount(path: str) -> None:
 
 
 def _undo_directory(path: str) -> None:
-    if Path(path).exists():
-        shutil.rmtree(path)
+    remove_tree(Path(path))
 
 
 def cgroup_directories(name: str) -> list[Path]:
