@@ -126,12 +126,14 @@ def test_what_was_harmed_is_repaired(there: Exit) -> None:
     )
 
 
-def test_power_cut(there: Exit) -> None:
+def test_tunnel_returns_after_a_power_cut_and_takes_no_route_of_the_host(there: Exit) -> None:
+    before = networks(there)
     present = {"config": configuration(there), "wait_handshake": 20}
     play(there, step(present, "got is changed"))
     there.host.power_cut()
     there.host.boot()
     play(there, step(present, "got is not changed", "got.health == 'ok'"))
+    assert networks(there) == before
 
 
 def test_peer_that_does_not_answer_is_a_failure(there: Exit) -> None:
