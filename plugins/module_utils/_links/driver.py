@@ -84,7 +84,7 @@ class Driver:
         stale = drifting.remains(self.paths, ())
         drift = drifting.compare(self.paths, LinkLayer(), found.kernel, stale)
         names = [self.paths.unit(name) for name in (NFTABLES_UNIT, LINKS_UNIT)]
-        units = plan_files((), [*names, *(spec.path for spec in files)])
+        units = plan_files((), [*names, self.paths.flusher, *(spec.path for spec in files)])
         networks = plan_files((), stale.files)
         others = (self.paths.ruleset, self.paths.loaded, self.paths.sysctl, self.paths.daemon)
         reload = ["networkctl", "reload"] if networks.changed and self._networkd(found).active else []
@@ -100,7 +100,10 @@ class Driver:
                 plan_files((), others),
             ]
         )
-        tidy = Step("remove directories left empty", partial(_tidy, [*others, *(spec.path for spec in files)]))
+        tidy = Step(
+            "remove directories left empty",
+            partial(_tidy, [*others, self.paths.flusher, *(spec.path for spec in files)], self.paths.flows),
+        )
         return plan + Plan((tidy,)) if plan.changed else plan
 
     def gathered(self) -> dict[str, object]:
@@ -163,9 +166,10 @@ class Driver:
             self.pause(_POLL)
 
 
-def _tidy(paths: Sequence[str]) -> None:
+def _tidy(paths: Sequence[str], flows: str) -> None:
     """Remove the directories that `present` may have made for ``paths``, deepest first, where nothing else is left."""
     directories = {parent for path in paths for parent in Path(path).parents if _MADE.search(str(parent))}
+    directories.add(Path(flows))
     for directory in sorted(directories, key=lambda item: len(item.parts), reverse=True):
         with suppress(OSError):
             directory.rmdir()

@@ -54,5 +54,15 @@ class Paths:
     def proc_sys(self) -> str:
         return f"{self.root}/proc/sys"
 
+    @property
+    def flusher(self) -> str:
+        """Drop-in of the distribution's nftables.service."""
+        return f"{self.root}/etc/systemd/system/nftables.service.d/op-dbus.conf"
+
+    @property
+    def flows(self) -> str:
+        """Directory in which `ovs_bridge_flows` keeps flows."""
+        return f"{self.root}/var/lib/op-dbus/flows"
+
     def unit(self, name: str) -> str:
         return f"{self.root}/etc/systemd/system/{name}"

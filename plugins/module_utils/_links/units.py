@@ -13,7 +13,6 @@ from .settings import LINKS_UNIT, NETWORKD_UNIT, NFTABLES_UNIT, NOTICE, Paths
 
 _NFTABLES = """\
 # {notice}
-# Part of nftables.service because that one flushes the whole ruleset when it starts, stops or reloads.
 
 [Unit]
 Description=op-dbus socket network: packet filter
@@ -22,8 +21,6 @@ After=local-fs.target systemd-modules-load.service nftables.service
 Before=network-pre.target shutdown.target
 Wants=network-pre.target
 Conflicts=shutdown.target
-PartOf=nftables.service
-ReloadPropagatedFrom=nftables.service
 
 [Service]
 Type=oneshot
@@ -33,6 +30,16 @@ ExecReload=/usr/sbin/nft -f {ruleset}
 
 [Install]
 WantedBy=sysinit.target
+"""
+
+_FLUSHER = """\
+# {notice}
+# Debian's nftables.service flushes every table when it starts, stops or reloads, also those that are not its own.
+
+[Service]
+ExecStartPost=-/usr/sbin/nft -f {ruleset}
+ExecReload=-/usr/sbin/nft -f {ruleset}
+ExecStopPost=-/usr/sbin/nft -f {ruleset}
 """
 
 _LINKS = """\
@@ -63,4 +70,9 @@ def unit_files(paths: Paths, layer: LinkLayer) -> list[FileSpec]:
     wait = _WAIT.format(links=" ".join(f"--interface={name}" for name in names)) if names else ""
     links = _LINKS.format(notice=NOTICE, networkd=NETWORKD_UNIT, wait=wait, sysctl=paths.sysctl)
     nftables = _NFTABLES.format(notice=NOTICE, ruleset=paths.ruleset)
-    return [FileSpec(paths.unit(NFTABLES_UNIT), nftables), FileSpec(paths.unit(LINKS_UNIT), links)]
+    flusher = _FLUSHER.format(notice=NOTICE, ruleset=paths.ruleset)
+    return [
+        FileSpec(paths.unit(NFTABLES_UNIT), nftables),
+        FileSpec(paths.unit(LINKS_UNIT), links),
+        FileSpec(paths.flusher, flusher),
+    ]
