@@ -22,7 +22,7 @@ from lab.topology import Lab
 
 INVENTORY = "inventories/lab"
 PROOF_TIMEOUT = 600.0
-ORDER = ("test_hosts", "test_reach", "test_blocked", "test_kill_switch", "test_speed", "test_runs")
+ORDER = ("test_hosts", "test_reach", "test_blocked", "test_kill_switch", "test_installed", "test_runs")
 
 
 @dataclass(frozen=True, slots=True)
