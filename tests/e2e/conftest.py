@@ -54,7 +54,7 @@ def world() -> World:
     if not lab.is_up:
         pytest.exit("no lab is up: `lab/run up`, then `ansible-playbook -i inventories/lab site.yml`", 2)
     vps, home = lab.hosts["vps-gateway"], lab.hosts["oo1424oo"]
-    return World(
+    world = World(
         lab=lab,
         vps=vps,
         home=home,
@@ -65,6 +65,9 @@ def world() -> World:
         api=probe.container(vps, "op-dbus-api"),
         xray_server=probe.container(vps, "xray-server"),
     )
+    # A peer behind NAT needs up to 35 s, WireGuard's own timers, to notice that the droplet's tunnel was started anew.
+    probe.until("the whole way to work", world.through_warp, timeout=60.0)
+    return world
 
 
 @pytest.fixture
