@@ -21,7 +21,7 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,12 +141,11 @@ class Host:
     def power_cut(self) -> None:
         """End every process at once, as when the plug is pulled; the overlay stays for the next boot()."""
         if self.is_running:
-            os.kill(self.leader, signal.SIGKILL)
-            self._wait_for_end(15.0)
+            self._wait_for_end(15.0, self._kill_children)
 
     def destroy(self) -> None:
         """Power cut, then remove every trace of the host. Nothing happens when there is none."""
-        with contextlib.suppress(LabError, ProcessLookupError):
+        with contextlib.suppress(LabError):
             self.power_cut()
         faults = self.ledger.release()
         if faults:
@@ -171,12 +170,9 @@ class Host:
     @property
     def leader(self) -> int:
         """Process id, seen from this machine, of the host's init. Raises LabError when the host is down."""
-        pid, started = self._supervisor()
-        if is_alive(pid, started):
-            words = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-            inits = [int(word) for word in words if _is_init(int(word))]
-            if inits:
-                return inits[0]
+        inits = [pid for pid in self._children() if _is_init(pid)]
+        if inits:
+            return inits[0]
         raise LabError(f"{self.name} is not running; its console: {self.log}")
 
     def enter(self, *argv: str) -> list[str]:
@@ -294,6 +290,20 @@ class Host:
         pid, _space, started = path.read_text().strip().partition(" ")
         return int(pid), started
 
+    def _children(self) -> list[int]:
+        """Of nspawn: the host's init, or what becomes of it while the host starts."""
+        pid, started = self._supervisor()
+        if not is_alive(pid, started):
+            return []
+        try:
+            return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        except OSError:
+            return []
+
+    def _kill_children(self) -> None:
+        for pid in self._children():
+            os.kill(pid, signal.SIGKILL)
+
     def _is_booted(self) -> bool:
         if not self.is_running:
             raise LabError(f"{self.name} ended while booting; its console says: {self._last_words()}")
@@ -302,10 +312,13 @@ class Host:
             return state in ("running", "degraded")
         return False
 
-    def _wait_for_end(self, timeout: float) -> None:
+    def _wait_for_end(self, timeout: float, push: Callable[[], object] = lambda: None) -> None:
+        """``push`` is called again and again: a host that just starts may have a new process each time."""
         process = getattr(self, "_process", None)
 
         def ended() -> bool:
+            with contextlib.suppress(ProcessLookupError):
+                push()
             if process is not None:
                 process.poll()  # reap it, when it is this process' child
             return not self.is_running

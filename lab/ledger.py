@@ -116,9 +116,15 @@ def cgroup_directories(name: str) -> list[Path]:
 
 
 def _undo_cgroup(name: str) -> None:
+    """Whoever is still in it ends."""
     for top in cgroup_directories(name):
         deadline = time.monotonic() + 5.0
         while top.exists():
+            for members in top.rglob("cgroup.procs"):
+                with contextlib.suppress(OSError):
+                    for pid in map(int, members.read_text().split()):
+                        if pid > 0:  # zero is a process that this machine does not see
+                            os.kill(pid, signal.SIGKILL)
             for directory in [*sorted((p for p in top.rglob("*") if p.is_dir()), reverse=True), top]:
                 with contextlib.suppress(OSError):
                     directory.rmdir()
