@@ -22,11 +22,13 @@ from .runtime import MAIN_TABLE, Route, Rule
 from .settings import TABLE, Paths
 
 
-def _rule_words(rule: Rule) -> list[str]:
+def rule_words(rule: Rule) -> list[str]:
+    """The rule as `ip rule` takes it."""
     return ["priority", str(rule.priority), "iif", rule.iif, "lookup", str(rule.table)]
 
 
-def _route_words(route: Route) -> list[str]:
+def route_words(route: Route) -> list[str]:
+    """The route as `ip route` takes it."""
     words = route.how.split()
     kind = [words.pop(0)] if words and words[0] not in ("via", "scope", "metric") else []
     by = [] if route.device is None else ["dev", route.device]
@@ -47,9 +49,9 @@ def removal(runner: Runner, drift: Drift) -> Plan:
     links = [link for link in drift.surplus_links if link.name not in peers or link.name < link.peer]
     deleted = {name for link in links for name in (link.name, link.peer)}
     commands = [(f"delete {link}", ["link", "delete", link.name]) for link in links]
-    commands += [(f"delete {rule}", ["-4", "rule", "delete", *_rule_words(rule)]) for rule in drift.surplus_rules]
+    commands += [(f"delete {rule}", ["-4", "rule", "delete", *rule_words(rule)]) for rule in drift.surplus_rules]
     commands += [
-        (f"delete {route}", ["-4", "route", "delete", *_route_words(route)])
+        (f"delete {route}", ["-4", "route", "delete", *route_words(route)])
         for route in drift.surplus_routes
         if route.device not in deleted
     ]
