@@ -31,7 +31,9 @@ def installed(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
         source = str(next(tmp_path.glob("*.tar.gz")))
     path = tmp_path / "collections"
     base.run([*galaxy, "install", "--offline", "--collections-path", str(path), source], timeout=120)
-    return {"ANSIBLE_CONFIG": "/dev/null", "ANSIBLE_COLLECTIONS_PATH": str(path)}
+    settings = tmp_path / "ansible.cfg"
+    settings.write_text("[ssh_connection]\npipelining = true\n")
+    return {"ANSIBLE_CONFIG": str(settings), "ANSIBLE_COLLECTIONS_PATH": str(path)}
 
 
 def test_installed_collection_mends_a_host(
