@@ -77,6 +77,8 @@ def test_published_service_is_reached_at_the_hosts_address(wires: Wires) -> None
     assert wires.probe(wires.wan, "192.0.2.10", 8443).split()[0] == "192.0.2.1"
     assert wires.probe(wires.wan, BOX, 443) == "TIMEOUT"
     assert wires.dropped("forward-dropped-host") > 0
+    wires.serve(wires.host, 8443)
+    assert wires.probe(wires.mesh, "10.100.0.2", 8443).split()[0] == "10.100.0.1", "published to the mesh as well"
 
 
 def test_nothing_behind_an_exit_opens_connections(wires: Wires) -> None:
@@ -130,5 +132,9 @@ def test_frames_at_bridge_ports_are_not_the_hosts(bare: Wires) -> None:
     assert bare.probe(bare.box, "192.0.2.10", 22, timeout=5) == "EHOSTUNREACH", "ARP is answered"
     (end,) = json.loads(bare.host.run("ip", "-j", "link", "show", "ovs-warp0"))
     bare.box.ip("neighbour", "replace", "192.0.2.10", "lladdr", end["address"], "dev", "gw-warp0")
+    mac = next(uplink.mac for uplink in bare.layer.uplinks if uplink.name == "warp0")
+    bare.host.ip("route", "add", "192.0.2.66/32", "dev", "ovs-warp0")
+    bare.host.ip("neighbour", "replace", "192.0.2.66", "lladdr", mac, "dev", "ovs-warp0")
+    bare.serve(bare.host, 22)
     assert bare.probe(bare.box, "192.0.2.10", 22) == "TIMEOUT"
     assert bare.dropped("dropped-from-bridge-ports") > 0
