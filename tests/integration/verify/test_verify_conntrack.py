@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import struct
+import sys
 import time
 from pathlib import Path
 
@@ -54,6 +56,8 @@ table=2,priority=0,actions=output:36
 """
 PORTS = {f"port{number}": number for number in (1, 2, *range(20, 37))}
 PACKETS = 1_500
+PCAP_HEADER, RECORD_HEADER = 24, 16
+"""Bytes of a capture file's header and of the header before each packet, whose third word is the packet's length."""
 HOSTS = (0x0A000001, 0x0A000002, 0x0A000003)
 SYN, ACK, RST, FIN = (flag_bits("tcp_flags", flag) for flag in ("syn", "ack", "rst", "fin"))
 ECHO, ECHO_REPLY, UNREACHABLE = 8, 0, 3
@@ -181,25 +185,35 @@ class Wire:
         for number, path in self._files.items():
             command += ["--", "set", "Interface", self._name(number), f"options:tx_pcap={path}"]
         lab.ovs.vsctl(*command)
-        self._sizes = self._look()
+        self._ends = dict.fromkeys(self._files, PCAP_HEADER)
 
     def _name(self, number: int) -> str:
         return f"p{self._prefix}-{number}"
 
-    def _look(self) -> dict[int, int]:
-        return {number: path.stat().st_size if path.exists() else 0 for number, path in self._files.items()}
+    def _arrived(self) -> list[int]:
+        """Ports whose file has a whole new record; one that is still being written counts the next time."""
+        arrived = []
+        for number, path in self._files.items():
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as stream:
+                stream.seek(self._ends[number])
+                record = stream.read()
+                if len(record) < RECORD_HEADER:
+                    continue
+                whole = RECORD_HEADER + int.from_bytes(record[8:12], sys.byteorder)
+                if len(record) >= whole:
+                    self._ends[number] += whole
+                    arrived.append(number)
+        return arrived
 
     def send(self, packet: Packet) -> int:
         """The number of the port that ``packet`` left by."""
         self._lab.control("netdev-dummy/receive", self._name(packet.value("in_port")), frame(packet).hex())
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
-            sizes = self._look()
-            grown = [number for number, size in sizes.items() if size != self._sizes[number]]
-            if grown:
-                self._sizes = sizes
-                assert len(grown) == 1
-                return grown[0]
+            arrived = self._arrived()
+            if arrived:
+                assert len(arrived) == 1, f"{packet} came out by ports {arrived}"
+                return arrived[0]
             os.sched_yield()
         raise AssertionError(f"{packet} came out nowhere")
 
