@@ -24,8 +24,7 @@ from lab.topology import Lab
 
 INVENTORY = "inventories/lab"
 PROOF_TIMEOUT = 600.0
-MESH_TIMEOUT = 40.0
-"""When the droplet's tunnel was restarted, WireGuard's timers let a host behind NAT take 35 seconds to call again."""
+MESH_TIMEOUT = 60.0
 ORDER = ("test_hosts", "test_reach", "test_blocked", "test_kill_switch", "test_installed", "test_runs")
 
 
@@ -51,6 +50,15 @@ class World:
         """The whole way: client, droplet, 202, mesh, 102, WARP, internet. Returns what the internet server answered."""
         return probe.get(self.client, "192.0.2.10", 443, proxy="203.0.113.7:80")
 
+    def wait_for_mesh(self) -> None:
+        """Call the droplet from home until it answers, then see the whole way work.
+
+        A droplet whose tunnel was restarted does not know where to call a host behind NAT. That host notices 15 seconds
+        after it sent something that nobody answered; keepalives do not count, without data it takes two minutes.
+        """
+        probe.until("the mesh", lambda: probe.get(self.xray_client, "10.1.0.200", 9573), timeout=MESH_TIMEOUT)
+        probe.until("the whole way to work", self.through_warp, timeout=MESH_TIMEOUT)
+
 
 @pytest.fixture(scope="session")
 def world() -> World:
@@ -70,7 +78,7 @@ def world() -> World:
         xray_server=probe.container(vps, "xray-server"),
     )
     with contextlib.suppress(LabError):  # the proofs will tell
-        probe.until("the mesh", world.through_warp, timeout=MESH_TIMEOUT)
+        world.wait_for_mesh()
     return world
 
 

@@ -81,7 +81,7 @@ def test_drift_is_repaired(world: World, site: Site, seen: Seen) -> None:
     assert probe.connect(world.mcp, "10.1.0.201", 9574, limit=1.0) != "open"
     run = site()
     assert all(counts["changed"] for counts in run.recap.values())
-    probe.until("the whole way to work", world.through_warp, timeout=40.0)
+    world.wait_for_mesh()
     assert probe.connect(world.mcp, "10.1.0.201", 9574) == "open"
     assert site().changed() == 0
     left = {name: lasting(probe.difference(state, states(world)[name])) for name, state in before.items()}
@@ -153,7 +153,7 @@ def test_teardown_leaves_the_hosts_as_they_were(world: World, site: Site, seen: 
     left = {host.name: remains(world.lab.fresh_state(host), probe.state(host)) for host in world.hosts}
     again = site(book="playbooks/teardown.yml")
     site()
-    probe.until("the whole way to work", world.through_warp, timeout=40.0)
+    world.wait_for_mesh()
     assert left == {"vps-gateway": [], "oo1424oo": []}
     assert again.changed() == 0
     seen(
@@ -178,7 +178,7 @@ def test_killed_run_is_completed_by_the_next(world: World, site: Site, seen: See
     output = kill_at_task(task)
     run = site()
     assert site().changed() == 0
-    probe.until("the whole way to work", world.through_warp, timeout=40.0)
+    world.wait_for_mesh()
     seen(f"killed in `{output}`; the next run changed {run.changed()} things, the one after none")
 
 
