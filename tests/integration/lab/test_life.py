@@ -71,7 +71,7 @@ def test_interrupted_start_takes_all_down(number: signal.Signals, booting: bool)
     if booting:
         base.wait_for("a host", has_host)
     os.kill(process.pid, number)
-    output, _ = process.communicate(timeout=60)
+    output, _errors = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert f"interrupted ({number.name}) in step: lab" in output
     assert traces() == []
@@ -94,7 +94,7 @@ def test_start_that_fails_half_way_takes_all_down() -> None:
     process = start()
     base.wait_for("the first namespace", lambda: Path("/run/netns/snl-client").exists())
     base.run(["ip", "netns", "delete", "snl-client"])
-    output, _ = process.communicate(timeout=60)
+    output, _errors = process.communicate(timeout=60)
     assert process.returncode == 1, output
     assert "FAILED in step: lab: networks" in output
     assert traces() == []
