@@ -22,18 +22,20 @@ pytestmark = pytest.mark.drift
 @pytest.fixture(params=["tarball", "git"])
 def installed(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     """An environment that knows the collection only from a path into which it was just installed."""
+    path, settings = tmp_path / "collections", tmp_path / "ansible.cfg"
+    settings.write_text("[ssh_connection]\npipelining = true\n")
+    # Also for ansible-galaxy: it would find the clone by the settings of this run, and have nothing to install.
+    environment = {"ANSIBLE_CONFIG": str(settings), "ANSIBLE_COLLECTIONS_PATH": str(path)}
     galaxy = [remote.tool("ansible-galaxy"), "collection"]
     if request.param == "git":
         source = f"git+file://{tmp_path}/bare.git"
         base.run(["git", "clone", "--quiet", "--bare", str(base.REPOSITORY), f"{tmp_path}/bare.git"], timeout=60)
     else:
-        base.run([*galaxy, "build", "--output-path", str(tmp_path), str(base.REPOSITORY)], timeout=60)
+        base.run([*galaxy, "build", "--output-path", str(tmp_path), str(base.REPOSITORY)], timeout=60, env=environment)
         source = str(next(tmp_path.glob("*.tar.gz")))
-    path = tmp_path / "collections"
-    base.run([*galaxy, "install", "--offline", "--collections-path", str(path), source], timeout=120)
-    settings = tmp_path / "ansible.cfg"
-    settings.write_text("[ssh_connection]\npipelining = true\n")
-    return {"ANSIBLE_CONFIG": str(settings), "ANSIBLE_COLLECTIONS_PATH": str(path)}
+    install = [*galaxy, "install", "--offline", "--collections-path", str(path), source]
+    base.run(install, timeout=120, env=environment)
+    return environment
 
 
 def test_installed_collection_mends_a_host(
