@@ -26,9 +26,6 @@ def installed(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     settings.write_text("[ssh_connection]\npipelining = true\n")
     # Also for ansible-galaxy: it would find the clone by the settings of this run, and have nothing to install.
     environment = {"ANSIBLE_CONFIG": str(settings), "ANSIBLE_COLLECTIONS_PATH": str(path)}
-    path, settings = tmp_path / "collections", tmp_path / "ansible.cfg"
-    settings.write_text("[ssh_connection]\npipelining = true\n")
-    environment = {"ANSIBLE_CONFIG": str(settings), "ANSIBLE_COLLECTIONS_PATH": str(path)}
     galaxy = [remote.tool("ansible-galaxy"), "collection"]
     if request.param == "git":
         source = f"git+file://{tmp_path}/bare.git"
