@@ -48,6 +48,12 @@ HOST_PACKAGES = [
     "procps",
     "ca-certificates",
     "netcat-openbsd",
+    "openssl",
+    "mosquitto",
+    "mosquitto-clients",
+    "caddy",
+    "sqlite3",
+    "python3-aiohttp",
 ]
 """What the roles ask for, so that their apt tasks only check, and what the proofs look with."""
 
@@ -76,6 +82,9 @@ MASKED_UNITS = [
     "console-getty.service",
 ]
 """Nothing on a lab host may wait for a network or work on a timer."""
+
+DISABLED_UNITS = ["mosquitto.service", "caddy.service"]
+"""Debian enables them when they are installed; a host that was not provisioned runs no server."""
 
 OFFLOADS = """\
 [Service]
@@ -142,6 +151,7 @@ def _tune_host(root: Path) -> None:
         },
     )
     run(["chroot", str(root), "systemctl", "enable", "systemd-networkd.service", "ssh.service"])
+    run(["chroot", str(root), "systemctl", "disable", *DISABLED_UNITS])
     run(["chroot", str(root), "apt-cache", "gencaches"])
 
 

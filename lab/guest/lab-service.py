@@ -17,6 +17,7 @@ ROLES: dict[str, dict[int, str]] = {
     "op-dbus-api": {9574: "http", 9999: "http"},
     "xray-server": {443: "relay", 9999: "http"},
     "xray-client": {443: "connect", 9999: "http"},
+    "files": {8080: "http", 9999: "http"},
 }
 """Port 9999 is served everywhere and exposed nowhere: what answers there went past the flow table."""
 
