@@ -18,11 +18,11 @@ from types import FrameType
 
 from lab import base, probe, remote, rootfs
 from lab.base import LabError
+from lab.mesh import MESHES, WIREGUARD
 from lab.progress import LOGS, Progress, run_logged, tail
 from lab.topology import Lab
 
 PLAY_TIMEOUT, PROOF_TIMEOUT = 600.0, 1800.0
-INVENTORY = "inventories/lab"
 TOLD_CHANGES = 40
 
 
@@ -34,12 +34,12 @@ def run(progress: Progress, lab: Lab, *, every_proof: bool) -> None:
     """The main job: from nothing to a proven network that a second run leaves alone."""
     up(progress, lab, owner=os.getpid())
     check_fresh(progress, lab)
-    site(progress, "site.yml, first run")
+    site(progress, lab, "site.yml, first run")
     prove(progress, every_proof=every_proof)
-    recap = site(progress, "site.yml, second run")
+    recap = site(progress, lab, "site.yml, second run")
     if any(counts["changed"] for counts in recap.values()):
         raise LabError("the second run changed something; a converged host must stay as it is")
-    progress.say("second run: changed=0 on every host")
+    progress.say(f"second run: changed=0 on every host{lab.remark}")
 
 
 def attempt(progress: Progress, work: Callable[[], None]) -> int:
@@ -65,7 +65,7 @@ def tell_failure(progress: Progress, error: Exception) -> None:
 def up(progress: Progress, lab: Lab, owner: int | None = None) -> None:
     progress.start("systems of hosts and containers")
     systems = rootfs.build(progress.say)
-    progress.start("lab: networks, internet, WARP peer and two booted hosts")
+    progress.start(f"lab: networks, internet, WARP peer and {len(lab.hosts)} booted hosts, mesh {lab.mesh.name}")
     lab.up(systems, progress.say, owner=owner)
 
 
@@ -76,7 +76,7 @@ def down(progress: Progress, lab: Lab) -> None:
 
 def check_fresh(progress: Progress, lab: Lab) -> None:
     """`--check --diff` on hosts that nobody provisioned yet must tell of changes and make none."""
-    recap = site(progress, "site.yml --check --diff, fresh hosts", "--check", "--diff")
+    recap = site(progress, lab, "site.yml --check --diff, fresh hosts", "--check", "--diff")
     for host in lab.hosts.values():
         before, after = lab.fresh_state(host), probe.state(host)
         if changes := probe.difference(before, after):
@@ -86,7 +86,7 @@ def check_fresh(progress: Progress, lab: Lab) -> None:
         )
 
 
-def site(progress: Progress, step: str, *options: str) -> dict[str, dict[str, int]]:
+def site(progress: Progress, lab: Lab, step: str, *options: str) -> dict[str, dict[str, int]]:
     """Run site.yml on the lab. Returns the recap."""
     progress.start(step)
 
@@ -94,7 +94,7 @@ def site(progress: Progress, step: str, *options: str) -> dict[str, dict[str, in
         if task := re.match(r"TASK \[(?:op_dbus\.socket_network\.)?(.*)\] \*", line):
             progress.say(task[1])
 
-    argv = [remote.tool("ansible-playbook"), "-i", INVENTORY, "site.yml", *options]
+    argv = [remote.tool("ansible-playbook"), "-i", lab.mesh.inventory, "site.yml", *options]
     status, output = run_logged(
         step, argv, environment=remote.ansible_environment(), on_line=on_line, timeout=PLAY_TIMEOUT
     )
@@ -126,7 +126,7 @@ def keep_journals(lab: Lab) -> None:
 def leave_up(progress: Progress, lab: Lab) -> None:
     (lab.directory / "owner").unlink(missing_ok=True)
     progress.start("the lab stays up")
-    progress.say("ansible-playbook -i inventories/lab site.yml -l oo1424oo")
+    progress.say(f"ansible-playbook -i {lab.mesh.inventory} site.yml -l oo1424oo")
     progress.say("ssh -F /run/socket-network-lab/ssh_config oo1424oo")
     progress.say("lab/run down")
 
@@ -135,6 +135,7 @@ def status(lab: Lab) -> None:
     if not lab.directory.exists():
         print("no lab is up")
         return
+    print(f"mesh: {lab.mesh.name}{lab.remark}")
     for host in lab.hosts.values():
         print(f"{host.name}: {'running' if host.is_running else 'down'}, console log {host.log}")
     owner = lab.owner()
@@ -163,13 +164,17 @@ def interrupt(number: int, _frame: FrameType | None) -> None:
 def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="lab/run", description="The embedded lab of op_dbus.socket_network.")
     parser.add_argument("command", nargs="?", choices=("run", "up", "down", "status"), default="run")
+    parser.add_argument(
+        "--mesh", choices=tuple(MESHES), help=f"what joins the hosts of a new lab ({WIREGUARD.name} if not given)"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the lab up, also after a failure")
     parser.add_argument("--all", action="store_true", help="also the proofs that break and mend hosts (ten minutes)")
     return parser.parse_args(words)
 
 
 def main(words: list[str]) -> int:
-    arguments, progress, lab = parse(words), Progress(float(os.environ.get("LAB_HEAD_START", "0"))), Lab()
+    arguments, progress = parse(words), Progress(float(os.environ.get("LAB_HEAD_START", "0")))
+    lab = Lab(arguments.mesh or WIREGUARD.name) if arguments.command in ("run", "up") else Lab()
     if arguments.command == "status":
         status(lab)
         return 0

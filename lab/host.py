@@ -56,7 +56,10 @@ ALONE = (Link("mgmt0", MANAGEMENT, "198.18.0.2/24"), Link("wan0", "wan", "192.0.
 
 
 class Host:
-    """``fabric`` is the namespace with the bridges of ``links``; without one the host gets a namespace of its own."""
+    """``fabric`` is the namespace with the bridges of ``links``; without one the host gets a namespace of its own.
+
+    ``names`` are further entries of its /etc/hosts, as {name: address}.
+    """
 
     def __init__(
         self,
@@ -65,6 +68,7 @@ class Host:
         fabric: Namespace | None = None,
         links: Sequence[Link] = ALONE,
         directory: Path | None = None,
+        names: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.directory = directory or base.STATE / "hosts" / name
@@ -72,6 +76,7 @@ class Host:
         self._alone = fabric is None
         self.fabric = fabric or Namespace(f"snl-{name}", self.ledger)
         self.links = tuple(links)
+        self.names = dict(names or {})
         self.root = self.directory / "root"
         self.log = self.directory / "console.log"
 
@@ -239,9 +244,10 @@ class Host:
         return top / "upper", top / "work"
 
     def _personalise(self) -> None:
+        known = {"localhost": "127.0.0.1", self.name: "127.0.1.1", **self.names}
         files = {
             "etc/hostname": f"{self.name}\n",
-            "etc/hosts": f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n",
+            "etc/hosts": "".join(f"{address} {name}\n" for name, address in known.items()),
             "etc/machine-id": hashlib.sha256(f"lab {self.name}".encode()).hexdigest()[:32] + "\n",
             "var/lib/apt/periodic/update-success-stamp": "",
             **{f"etc/systemd/network/10-{link.device}.network": link.network_file for link in self.links},

@@ -1,7 +1,7 @@
 # Copyright: op-dbus maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab's world: two hosts, a NAT router, a WARP peer, an internet server and a public client.
+"""The lab's world: two or three hosts, a NAT router, a WARP peer, an internet server and a public client.
 
 ::
 
@@ -9,7 +9,7 @@
        |               |               | |        |  |        |  |
     ===+===============+===============+=|========+==|========+==|===  wan  192.0.2.0/24
                                          +-----------+           |     core 203.0.113.0/24: internet .7, warp .1
-                                    oo1424oo .2 ------- lan -----+     lan  192.168.77.0/24: nat .1
+                         oo1424oo .2 (and node3 .3) --- lan -----+     lan  192.168.77.0/24: nat .1
 
 The internet server has a leg on both sides on purpose: traffic that leaks past WARP reaches it too, and shows.
 Nothing here has a route out of this machine. ssh uses ``mgmt`` 198.18.0.0/24, which carries nothing else.
@@ -26,17 +26,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from lab import base, kernel, probe
+from lab import base, kernel, netmaker, probe
 from lab.base import REPOSITORY, LabError, wait_for
 from lab.host import MANAGEMENT, Host, Link
 from lab.ledger import Ledger, is_alive, start_time
+from lab.mesh import MESHES, NETMAKER, WIREGUARD
 from lab.netns import Namespace
 from lab.rootfs import Systems
 
-HOSTS = ("vps-gateway", "oo1424oo")
 LINKS = {
     "vps-gateway": (Link("mgmt0", MANAGEMENT, "198.18.0.10/24"), Link("wan0", "wan", "192.0.2.10/24", "192.0.2.1")),
     "oo1424oo": (Link("mgmt0", MANAGEMENT, "198.18.0.11/24"), Link("lan0", "lan", "192.168.77.2/24", "192.168.77.1")),
+    "node3": (Link("mgmt0", MANAGEMENT, "198.18.0.12/24"), Link("lan0", "lan", "192.168.77.3/24", "192.168.77.1")),
 }
 INTERNET, WARP_EXIT, WARP_ENDPOINT, WARP_PORT = "203.0.113.7", "203.0.113.1", "192.0.2.30", 2408
 VPS, NAT, CLIENT = "192.0.2.10", "192.0.2.20", "192.0.2.50"
@@ -74,18 +75,20 @@ table ip lab {
 
 
 class Lab:
-    """The one full lab of this machine. Its state is on disk, so any process can use it or take it down."""
+    """The one full lab of this machine. Its state is on disk, so any process can use it or take it down.
 
-    def __init__(self, directory: Path = DIRECTORY) -> None:
+    Without ``mesh`` it is the lab that is there, if any.
+    """
+
+    def __init__(self, mesh: str | None = None, directory: Path = DIRECTORY) -> None:
         self.directory = directory
+        self._about = directory / "about.json"
+        self.mesh = MESHES[mesh or self._read_about().get("mesh", WIREGUARD.name)]
         self.ledger = Ledger(directory / "ledger")
         self.fabric, self.nat, self.warp, self.internet, self.client = (
             Namespace(f"snl-{name}", self.ledger) for name in ("fabric", "nat", "warp", "internet", "client")
         )
-        self.hosts = {
-            name: Host(name, fabric=self.fabric, links=LINKS[name], directory=directory / "hosts" / name)
-            for name in HOSTS
-        }
+        self.hosts = {name: self._host(name) for name in self.mesh.hosts}
 
     @property
     def is_up(self) -> bool:
@@ -94,6 +97,12 @@ class Lab:
     @property
     def ssh_config(self) -> Path:
         return base.RUN / "ssh_config"
+
+    @property
+    def remark(self) -> str:
+        """Whose programs the lab runs that is up, where that is a question: " (stand-in Netmaker)"."""
+        programs = self._read_about().get("programs", "")
+        return f" ({programs})" if programs else ""
 
     def owner(self) -> int | None:
         """The living process whose lab this is; None for one that was left up on purpose or whose process died."""
@@ -111,6 +120,7 @@ class Lab:
         self.directory.mkdir(parents=True)
         if owner is not None:
             (self.directory / "owner").write_text(f"{owner} {start_time(owner)}\n")
+        extra = self._find_programs(say)
         offered = kernel.look()
         for line in offered.describe():
             say(line)
@@ -118,7 +128,7 @@ class Lab:
         keys = self._make_keys()
         self._start_internet()
         self._start_warp(keys, offered.wireguard)
-        self._write_inventory(keys, systems)
+        self._write_inventory({"lab_keys": keys, **extra}, systems)
         with ThreadPoolExecutor(len(self.hosts)) as pool:
             list(pool.map(lambda host: self._start_host(host, systems), self.hosts.values()))
         self._write_ssh_config()
@@ -133,9 +143,9 @@ class Lab:
     def down(self) -> None:
         """Take everything down, also what a start that failed half way left. Raises LabError when something stays."""
         faults = []
-        for host in self.hosts.values():
+        for name in LINKS:  # also those of another mesh
             try:
-                host.destroy()
+                self._host(name).destroy()
             except LabError as error:
                 faults.append(str(error))
         faults += self.ledger.release()
@@ -149,6 +159,25 @@ class Lab:
                 self.directory.parent.rmdir()
 
     # ---------------------------------------------------------------- parts
+
+    def _host(self, name: str) -> Host:
+        directory = self.directory / "hosts" / name
+        return Host(name, fabric=self.fabric, links=LINKS[name], directory=directory, names=self.mesh.names)
+
+    def _read_about(self) -> dict[str, str]:
+        about: dict[str, str] = json.loads(self._about.read_text()) if self._about.exists() else {}
+        return about
+
+    def _find_programs(self, say: Callable[[str], None]) -> dict[str, Any]:
+        """Write down what this lab is. Returns what the mesh adds to the inventory."""
+        about, extra = {"mesh": self.mesh.name}, {}
+        if self.mesh is NETMAKER:
+            found = netmaker.programs(self.directory / "programs")
+            say(found.describe())
+            about["programs"] = found.remark
+            extra["lab_netmaker"] = netmaker.inventory(found)
+        self._about.write_text(json.dumps(about) + "\n")
+        return extra
 
     def _make_networks(self) -> None:
         for namespace in (self.fabric, self.nat, self.warp, self.internet, self.client):
@@ -173,7 +202,7 @@ class Lab:
     def _make_keys(self) -> dict[str, dict[str, str]]:
         """Throw-away WireGuard keys: of each host on the mesh, of the WARP peer, and of its one client."""
         keys = {}
-        for name in (*HOSTS, "warp_peer", "warp_client"):
+        for name in (*self.mesh.hosts, "warp_peer", "warp_client"):
             private = base.run(["wg", "genkey"]).stdout.strip()
             public = base.run(["wg", "pubkey"], data=private + "\n").stdout.strip()
             keys[name] = {"private_key": private, "public_key": public}
@@ -199,10 +228,10 @@ class Lab:
         self.warp.ip("address", "add", "172.16.0.1/24", "dev", WARP_DEVICE)
         self.warp.ip("link", "set", WARP_DEVICE, "mtu", "1280", "up")
 
-    def _write_inventory(self, keys: dict[str, dict[str, str]], systems: Systems) -> None:
+    def _write_inventory(self, known: dict[str, Any], systems: Systems) -> None:
         """What the inventory cannot know beforehand. Only root may read it: private keys are in it."""
         values = {
-            "lab_keys": keys,
+            **known,
             "lab_image": {"path": f"/{IMAGE}", "sha256": systems.sha256},
             "lab_template": systems.template,
         }

@@ -140,7 +140,7 @@ def changed_inventory(directory: Path) -> str:
     """A copy of the lab's inventory in which op-dbus-api exposes nothing."""
     copy = directory / "inventory"
     shutil.copytree(base.REPOSITORY / INVENTORY, copy)
-    variables = copy / "host_vars/vps-gateway.yml"
+    variables = copy / "host_vars/vps-gateway/host.yml"
     text, number = re.subn(r"(name: api, .*?exposed_to: )\[local, mesh\]", r"\1[]", variables.read_text())
     assert number == 1
     variables.write_text(text)

@@ -1,0 +1,30 @@
+# Copyright: op-dbus maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can join the lab's hosts: plain WireGuard between two of them, or Netmaker among three."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """A variant of the lab. ``names`` are what its hosts find in /etc/hosts, as {name: address}."""
+
+    name: str
+    inventory: str
+    hosts: tuple[str, ...]
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+DROPLET = "192.0.2.10"
+WIREGUARD = Mesh("wireguard", "inventories/lab", ("vps-gateway", "oo1424oo"))
+NETMAKER = Mesh(
+    "netmaker",
+    "inventories/lab-netmaker",
+    ("vps-gateway", "oo1424oo", "node3"),
+    {"api.netmaker.example": DROPLET, "broker.netmaker.example": DROPLET},
+)
+MESHES = {mesh.name: mesh for mesh in (WIREGUARD, NETMAKER)}
