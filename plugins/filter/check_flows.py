@@ -110,8 +110,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.checker import check_bridge
-from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.findings import Finding
-from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.rules import Rule
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.findings import as_data
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._errors import SocketNetworkError
 from ansible_collections.op_dbus.socket_network.plugins.plugin_utils._fleet import COLLECTION, plain
 
@@ -148,17 +147,7 @@ def _found(name: str, bridge: Mapping[str, Any], **more: Any) -> Iterator[dict[s
         found = check_bridge(bridge["flows"], ports=bridge.get("ports"), origins=bridge.get("origins"), **more)
     except SocketNetworkError as exc:
         raise AnsibleFilterError(f"{_NAME}: {f'bridge {name}: ' if name else ''}{exc}") from exc
-    return (_plain(finding, name) for finding in found)
-
-
-def _plain(finding: Finding, bridge: str) -> dict[str, Any]:
-    texts = {"explanation": finding.explanation, "remedy": finding.remedy}
-    by = [_rule(rule) for rule in finding.by]
-    return {"kind": finding.kind, "bridge": bridge, **_rule(finding.rule), "by": by, **texts}
-
-
-def _rule(rule: Rule) -> dict[str, Any]:
-    return {"line": rule.line, "rule": rule.text, "origin": rule.origin}
+    return (as_data(finding, name) for finding in found)
 
 
 class FilterModule:

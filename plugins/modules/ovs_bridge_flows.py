@@ -16,7 +16,7 @@ description:
   - Ownership goes by the upper 16 bits of the cookie. Rules of others, and rules that C(learn) has made, stay.
   - Every rule is checked by C(ovs-ofctl parse-flows) before anything is sent. A match whose prerequisite is missing,
     which Open vSwitch would silently widen to match everything, is refused with its line.
-  - Unchanged rules cost four processes, whatever their number.
+  - Unchanged rules cost three processes, whatever their number.
   - Keeps the rules in a file with port numbers instead of names, which can be replayed when C(ovs-vswitchd) has been
     restarted and the containers are not there yet.
   - The bridge gets C(fail_mode) C(secure) and OpenFlow 1.5 if it has not; a bridge with a controller is refused.
@@ -88,8 +88,24 @@ options:
   durable:
     description: The file that keeps the rules. The default is C(/var/lib/op-dbus/flows/BRIDGE.flows).
     type: path
+  on_finding:
+    description:
+      - What to do when a rule cannot do what it says, for instance because rules of higher priority take all its
+        packets. P(op_dbus.socket_network.check_flows#filter) tells all kinds of findings.
+      - V(fail) changes nothing and names each such rule with its line, its origin, its cause and the remedy.
+      - V(warn) loads the rules as they are and gives a warning for each. Of rules with the same table, priority and
+        match the last one is loaded then, as on a switch.
+      - The rules are checked by themselves, in check mode too. Rules of others on the bridge are not looked at.
+      - A rule with matches or actions that the checker does not know is never accused; a warning says that it was not
+        checked. What such a rule might cause is not told of other rules either.
+      - Rules that an earlier run has checked, and which still stand in O(durable) unchanged, are not checked again.
+    type: str
+    choices: [fail, warn]
+    default: fail
 seealso:
   - module: op_dbus.socket_network.ovs_bridge
+  - plugin: op_dbus.socket_network.check_flows
+    plugin_type: filter
 """
 
 EXAMPLES = r"""
@@ -150,6 +166,39 @@ flushed:
   description: Number of commands that cut the connections of RV(revoked) rules.
   type: int
   returned: when O(state) is V(present) or V(absent)
+findings:
+  description:
+    - What is wrong with O(flows), in the shape of P(op_dbus.socket_network.check_flows#filter).
+    - The failed task returns it too.
+  type: list
+  elements: dict
+  returned: when O(state) is V(present), V(absent) or V(rendered)
+  contains:
+    kind:
+      description: Kind of the finding, such as V(dead) or V(ambiguous).
+      type: str
+    bridge:
+      description: Name of the bridge.
+      type: str
+    line:
+      description: Position of the rule in O(flows), from 1.
+      type: int
+    rule:
+      description: The rule as it was given.
+      type: str
+    origin:
+      description: Where the rule comes from, as far as O(origins) tells.
+      type: str
+    by:
+      description: The rules that are the cause, each with C(line), C(rule) and C(origin).
+      type: list
+      elements: dict
+    explanation:
+      description: What is wrong.
+      type: str
+    remedy:
+      description: What would make the rule live, or the rules clear.
+      type: str
 origins:
   description: Where the changed rules come from, by cookie, as far as O(origins) tells.
   type: dict
@@ -182,6 +231,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "flush_revoked": {"type": "bool", "default": False},
     "ct_zone": {"type": "int"},
     "durable": {"type": "path"},
+    "on_finding": {"type": "str", "choices": ["fail", "warn"], "default": "fail"},
 }
 
 
@@ -190,7 +240,7 @@ def body(module: AnsibleModule) -> dict[str, Any]:
     spec = flows_spec(module.params)
     plan, result = Plan(), {}
     if state == "rendered":
-        result = {"rendered": flow_table.rendered(runner, spec)}
+        result = flow_table.rendered(runner, spec)
     elif state == "gathered":
         result = flow_table.gathered(runner, spec, check_mode)
     elif state == "absent":

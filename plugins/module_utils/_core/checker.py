@@ -51,14 +51,27 @@ def check_bridge(
     return sorted(found, key=lambda finding: finding.rule.line)
 
 
-def check(rules: Sequence[Rule], budget: int = BUDGET) -> list[Finding]:
-    """Findings that need nothing but the rules: what is dead, ambiguous or leads nowhere."""
+def check(rules: Sequence[Rule], budget: int = BUDGET, unread: Collection[tuple[int, int]] = ()) -> list[Finding]:
+    """Findings that need nothing but the rules: what is dead, ambiguous or leads nowhere.
+
+    ``unread`` are further rules, as (table, priority), that nobody understands. As they may match and do anything,
+    nothing is said that one of them could make wrong.
+    """
     tables: dict[int, list[Rule]] = {}
     for rule in rules:
         tables.setdefault(rule.table, []).append(rule)
     found = [finding for table in sorted(tables) for finding in _check_table(tables[table], budget)]
+    if unread:
+        return [finding for finding in found if not _in_doubt(finding, unread)]
     dead = {id(finding.rule) for finding in found if finding.kind in ("dead", "dead_union", "duplicate")}
     return found + list(table_findings(tables, dead))
+
+
+def _in_doubt(finding: Finding, unread: Collection[tuple[int, int]]) -> bool:
+    """Whether a rule that is not understood may take the packets that ``finding`` calls ambiguous."""
+    rule = finding.rule
+    higher = (table == rule.table and priority > rule.priority for table, priority in unread)
+    return finding.kind == "ambiguous" and any(higher)
 
 
 def _check_table(rules: Sequence[Rule], budget: int) -> Iterator[Finding]:

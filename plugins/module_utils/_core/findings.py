@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .rules import Rule
 
@@ -34,6 +35,17 @@ class Finding:
     by: tuple[Rule, ...]
     explanation: str
     remedy: str
+
+
+def as_data(finding: Finding, bridge: str) -> dict[str, Any]:
+    """``finding`` as filters and modules return it."""
+    texts = {"explanation": finding.explanation, "remedy": finding.remedy}
+    by = [_rule(rule) for rule in finding.by]
+    return {"kind": finding.kind, "bridge": bridge, **_rule(finding.rule), "by": by, **texts}
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    return {"line": rule.line, "rule": rule.text, "origin": rule.origin}
 
 
 def name_of(rule: Rule) -> str:

@@ -22,8 +22,20 @@ from .._runner import Runner
 from . import conntrack
 from .bridge import switch_or_nothing
 from .bridge_plan import FAIL_MODE, REQUIRED_PROTOCOL, check_name, check_ofports, plan_properties, refuse_controller
+from .flow_check import Report, checked, mark
 from .flow_plan import Changes, bundle, compare, differing_keys, listing, refuse_collisions
-from .flows import OFCTL, Flow, canonical, check_lines, owned, parse_dump, split, with_names, with_numbers
+from .flows import (
+    OFCTL,
+    Flow,
+    canonical,
+    check_lines,
+    owned,
+    parse_dump,
+    refuse_twins,
+    split,
+    with_names,
+    with_numbers,
+)
 from .vsctl import Bridge, NoSwitchError, run_tool, transact
 
 FLOWS_DIRECTORY = "/var/lib/op-dbus/flows"
@@ -36,7 +48,8 @@ class FlowsSpec:
     """The flows wanted on a bridge. ``flows`` name ports in double quotes; ``ports`` pins their numbers.
 
     ``origins`` tells by cookie which line of the inventory asked for a flow. ``owner`` is the upper 16 bits of our
-    cookies. ``durable`` is the file that the replay after a restart of ovs-vswitchd reads.
+    cookies. ``durable`` is the file that the replay after a restart of ovs-vswitchd reads. ``on_finding`` is `fail`
+    or `warn`: what to do when the checker finds something wrong.
     """
 
     bridge: str
@@ -49,6 +62,7 @@ class FlowsSpec:
     flush_revoked: bool = False
     ct_zone: int | None = None
     durable: str = ""
+    on_finding: str = "fail"
 
     @property
     def file(self) -> str:
@@ -80,16 +94,40 @@ def check_spec(spec: FlowsSpec) -> None:
         raise RefusedError(f"Path {spec.file!r} of the durable file is not absolute.", fix="start it with a slash.")
 
 
-def validated(runner: Runner, spec: FlowsSpec) -> list[Flow]:
-    """The wanted flows in canonical text, or an error that names the offending line. Needs no bridge."""
+def validated(runner: Runner, spec: FlowsSpec, durable: str = "") -> tuple[list[Flow], Report]:
+    """The wanted flows in canonical text and the checker's word on them. Needs no bridge.
+
+    Refuses a bad line by its number, and findings unless they shall be warnings; then a flow that a later one replaces
+    is left out. ``durable`` is the text of the file of the last run: what stands there unchanged, marked as checked,
+    is not checked again, as nothing but flows and port numbers goes into a check.
+    """
     lines = with_numbers(spec.flows, spec.ports)
-    return owned(canonical(runner, lines), spec.flows, spec.owner)
+    flows = owned(canonical(runner, lines), spec.flows, spec.owner)
+    report = Report(spec.bridge)
+    if not durable or durable != _durable_text(spec, flows, report):
+        texts = [flow.text for flow in flows]
+        report = checked(spec.bridge, spec.flows, texts, ports=spec.ports, origins=spec.origins)
+    if spec.on_finding == "fail":
+        report.refuse()
+    kept = [
+        (flow, line)
+        for number, (flow, line) in enumerate(zip(flows, spec.flows, strict=True), 1)
+        if number not in report.replaced
+    ]
+    flows = [flow for flow, _line in kept]
+    refuse_twins(flows, [line for _flow, line in kept])
+    return flows, report
 
 
-def rendered(runner: Runner, spec: FlowsSpec) -> list[str]:
+def rendered(runner: Runner, spec: FlowsSpec) -> dict[str, Any]:
     """The wanted flows as the switch would store them."""
     check_spec(spec)
-    return [flow.text for flow in sorted(validated(runner, spec), key=lambda flow: flow.order)]
+    flows, report = validated(runner, spec)
+    return {
+        "rendered": [flow.text for flow in sorted(flows, key=lambda flow: flow.order)],
+        "findings": list(report.findings),
+        "warnings": report.warnings,
+    }
 
 
 def gathered(runner: Runner, spec: FlowsSpec, check_mode: bool) -> dict[str, Any]:
@@ -105,8 +143,9 @@ def gathered(runner: Runner, spec: FlowsSpec, check_mode: bool) -> dict[str, Any
 def present(runner: Runner, spec: FlowsSpec, check_mode: bool) -> Outcome:
     """The plan that makes our flows on the bridge exactly ``spec.flows``."""
     check_spec(spec)
+    durable = found(spec.file)
     try:
-        want = validated(runner, spec)
+        want, report = validated(runner, spec, durable.content if durable else "")
     except NoSwitchError:
         if check_mode:
             return _unverified(spec)
@@ -115,21 +154,23 @@ def present(runner: Runner, spec: FlowsSpec, check_mode: bool) -> Outcome:
     if have is None and not check_mode:
         raise RefusedError(f"Bridge {spec.bridge} does not exist.", fix="create it first with the module ovs_bridge.")
     warnings = _check_bridge(spec, have, check_mode) if have else []
-    return _Run(runner, spec, want, None if have and have.error else have).outcome(warnings)
+    return _Run(runner, spec, want, None if have and have.error else have, report).outcome(warnings + report.warnings)
 
 
 def absent(runner: Runner, spec: FlowsSpec) -> Outcome:
     """The plan that removes our flows and the durable file."""
     check_spec(spec)
     have = switch_or_nothing(runner, tolerant=True).bridges.get(spec.bridge)
-    return _Run(runner, spec, None, have).outcome([])
+    return _Run(runner, spec, None, have, Report(spec.bridge)).outcome([])
 
 
 class _Run:
     """One comparison of the flows wanted (None: no flows and no file) with those of a bridge (None: not there)."""
 
-    def __init__(self, runner: Runner, spec: FlowsSpec, want: list[Flow] | None, have: Bridge | None) -> None:
-        self.runner, self.spec, self.have = runner, spec, have
+    def __init__(
+        self, runner: Runner, spec: FlowsSpec, want: list[Flow] | None, have: Bridge | None, report: Report
+    ) -> None:
+        self.runner, self.spec, self.have, self.report = runner, spec, have, report
         self.keep_file = want is not None
         self.want = want or []
         ours, foreign = split(self._found(), spec.owner)
@@ -162,6 +203,7 @@ class _Run:
             "flushed": 0,
             "origins": {f"{cookie:#018x}": text for cookie, text in sorted(origins.items()) if text},
             "datapath_type": self.have.datapath_type if self.have else None,
+            "findings": list(self.report.findings),
         }
         if warnings:
             self.result["warnings"] = warnings
@@ -188,11 +230,7 @@ class _Run:
         path = self.spec.file
         if not self.keep_file:
             return _without_text(plan_files([], [path]))
-        flows = sorted(self.want, key=lambda flow: flow.order)
-        head = (
-            f"# Flows of bridge {self.spec.bridge}, replayed when ovs-vswitchd starts; written by ovs_bridge_flows.\n"
-        )
-        return _without_text(plan_files([FileSpec(path, head + "".join(f"{flow.text}\n" for flow in flows))]))
+        return _without_text(plan_files([FileSpec(path, _durable_text(self.spec, self.want, self.report))]))
 
     def _apply(self) -> None:
         """One bundle, all or nothing; then compare again, as anything but convergence is a bug to be seen."""
@@ -252,12 +290,14 @@ def _dump(runner: Runner, have: Bridge) -> list[Flow]:
 
 
 def _differing(runner: Runner, have: Sequence[Flow], want: Sequence[Flow]) -> set[tuple[int, str]]:
-    """Keys of the flows that differ for ovs-ofctl, which knows when two texts mean the same."""
-    if not have or not want:
+    """Keys of the flows that differ. Of two different texts ovs-ofctl knows whether they mean the same."""
+    wanted = {flow.key: flow for flow in want}
+    pairs = [(flow, wanted[flow.key]) for flow in have if flow.key in wanted and flow.text != wanted[flow.key].text]
+    if not pairs:
         return set()
     with tempfile.TemporaryDirectory(prefix="op-dbus-flows-") as directory:
         paths = [f"{directory}/found", f"{directory}/wanted"]
-        for path, flows in zip(paths, (have, want), strict=True):
+        for path, flows in zip(paths, zip(*pairs, strict=True), strict=True):
             Path(path).write_text("".join(f"{flow.text}\n" for flow in flows), encoding="utf-8")
         result = run_tool(runner, [*OFCTL, "diff-flows", *paths], "Comparing flows", ok=(0, 2))
     return differing_keys(result.stdout)
@@ -273,6 +313,13 @@ def _counts(changes: Changes, foreign: Sequence[Flow]) -> dict[str, int]:
     }
 
 
+def _durable_text(spec: FlowsSpec, flows: Sequence[Flow], report: Report) -> str:
+    """The durable file. It is marked when nothing was found, so that the next run need not check the same again."""
+    head = f"# Flows of bridge {spec.bridge}, replayed when ovs-vswitchd starts; written by ovs_bridge_flows.\n"
+    lines = [f"{flow.text}\n" for flow in sorted(flows, key=lambda flow: flow.order)]
+    return "".join([head, mark(spec.ports) if report.sound else "", *lines])
+
+
 def _without_text(plan: Plan) -> Plan:
     """The durable file repeats the flows, so it is left out of the diff."""
     return Plan(plan.steps)
@@ -280,11 +327,21 @@ def _without_text(plan: Plan) -> Plan:
 
 def _unverified(spec: FlowsSpec) -> Outcome:
     """Check mode before Open vSwitch is installed: everything would be added; ovs-ofctl will judge it later."""
-    with_numbers(spec.flows, spec.ports)
+    lines = with_numbers(spec.flows, spec.ports)
+    report = checked(spec.bridge, spec.flows, lines, ports=spec.ports, origins=spec.origins)
+    if spec.on_finding == "fail":
+        report.refuse()
     steps = (
         Step(f"change flows of bridge {spec.bridge}: add {len(spec.flows)}", lambda: None),
         Step(f"create {spec.file}", lambda: None),
     )
-    counts = {**_counts(Changes(), []), "added": len(spec.flows)}
-    result = {"counts": counts, "revoked": [], "flushed": 0, "origins": {}, "datapath_type": None}
+    result = {
+        "counts": {**_counts(Changes(), []), "added": len(spec.flows)},
+        "revoked": [],
+        "flushed": 0,
+        "origins": {},
+        "datapath_type": None,
+        "findings": list(report.findings),
+        "warnings": report.warnings,
+    }
     return Plan(steps, "", "".join(f"{line}\n" for line in sorted(spec.flows))), result

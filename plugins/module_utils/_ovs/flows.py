@@ -210,7 +210,7 @@ def _first_bad(runner: Runner, lines: Sequence[str]) -> int:
 
 
 def owned(flows: Sequence[Flow], lines: Sequence[str], owner: int) -> list[Flow]:
-    """``flows`` with our cookies: those without one get it from table and match; foreign or equal ones are refused."""
+    """``flows`` with our cookies: those without one get it from table and match; foreign ones are refused."""
     marked = []
     for flow, line in zip(flows, lines, strict=True):
         if flow.cookie == 0 and "cookie=" not in line:
@@ -222,7 +222,6 @@ def owned(flows: Sequence[Flow], lines: Sequence[str], owner: int) -> list[Flow]
             )
         else:
             marked.append(flow)
-    _refuse_twins(marked, lines)
     return marked
 
 
@@ -236,7 +235,11 @@ def is_owned(flow: Flow, owner: int) -> bool:
     return flow.cookie >> 48 == owner
 
 
-def _refuse_twins(flows: Sequence[Flow], lines: Sequence[str]) -> None:
+def refuse_twins(flows: Sequence[Flow], lines: Sequence[str]) -> None:
+    """Refuse flows that a switch would take for one, and flows that share a cookie.
+
+    The checker tells the former in better words, where it understands them.
+    """
     by_key: dict[Key, int] = {}
     by_cookie: dict[int, int] = {}
     for index, flow in enumerate(flows):

@@ -27,6 +27,7 @@ def flows_spec(params: Mapping[str, Any]) -> FlowsSpec:
         flush_revoked=params["flush_revoked"],
         ct_zone=params["ct_zone"],
         durable=params["durable"] or "",
+        on_finding=params["on_finding"],
     )
 
 

@@ -39,6 +39,7 @@ def spec(tmp_path: Path, **params: Any) -> flow_table.FlowsSpec:
         "flush_revoked": False,
         "ct_zone": None,
         "durable": str(tmp_path / "mesh.flows"),
+        "on_finding": "fail",
     }
     return flows_spec({**defaults, **params})
 
@@ -81,7 +82,7 @@ CASES: list[tuple[str, dict[str, Any], Answer, str]] = [
         "same match",
         {},
         (0, ARP + ARP.replace("e6 ", "e7 "), ""),
-        "Flows 1 and 2 have the same table, priority and match",
+        f"line 1 ({FLOWS[0]}): Has the match and priority of line 2 ({FLOWS[1]}) and does the same. Remove one",
     ),
     (
         "same cookie",
