@@ -28,8 +28,10 @@ def shipped(name: str) -> Inventory:
 
 
 def _host(path: Path) -> dict[str, Any]:
-    file = path if path.is_file() else path / "main.yml"
-    variables = yaml.safe_load(file.read_text(encoding="utf-8"))
+    files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.stem != "vault")
+    variables = {}
+    for file in files:
+        variables |= yaml.safe_load(file.read_text(encoding="utf-8"))
     return {variable: _plain(variables[variable], path.stem) for variable in VARIABLES if variable in variables}
 
 
