@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The proofs run on the lab that is up (`lab/run up`, then `ansible-playbook -i inventories/lab site.yml`).
 
+Those marked `mesh` run only on a lab with that mesh (`lab/run up --mesh netmaker`, inventories/lab-netmaker).
 Each proof's docstring says what it proves; what it saw (counters, captures) stands beside it in the table at the end.
 """
 
@@ -13,19 +14,33 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab import probe, remote
 from lab.base import LabError
 from lab.host import Host
+from lab.mesh import NETMAKER
 from lab.probe import Place
 from lab.topology import Lab
 
-INVENTORY = "inventories/lab"
 PROOF_TIMEOUT = 600.0
 MESH_TIMEOUT = 60.0
-ORDER = ("test_hosts", "test_reach", "test_blocked", "test_kill_switch", "test_installed", "test_runs")
+ORDER = (
+    "test_hosts",
+    "test_reach",
+    "test_netmaker",
+    "test_blocked",
+    "test_kill_switch",
+    "test_installed",
+    "test_runs",
+    "test_netmaker_runs",
+)
+TUNNELS = "(udp and (port 51821 or port 51822 or port 2408))"
+CONTROL = "(tcp and host 192.0.2.10 and (port 443 or port 8883))"
+"""What hosts send to the droplet for themselves where Netmaker joins them: its API and its broker."""
+ALWAYS_WRITTEN = ("file /var/lib/netmaker/", "file /etc/netclient/", "file /var/lib/mosquitto/", "file /var/lib/caddy/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +58,32 @@ class World:
     xray_server: Place
 
     @property
-    def hosts(self) -> tuple[Host, Host]:
-        return self.vps, self.home
+    def hosts(self) -> tuple[Host, ...]:
+        return tuple(self.lab.hosts.values())
+
+    @property
+    def node3(self) -> Host:
+        """Only on the lab with Netmaker."""
+        return self.lab.hosts["node3"]
+
+    @property
+    def files(self) -> Place:
+        """The container of node3."""
+        return probe.container(self.node3, "files")
+
+    @property
+    def inventory(self) -> str:
+        return self.lab.mesh.inventory
+
+    @property
+    def unexpected(self) -> str:
+        """A capture's filter for all on the WAN but the tunnels, and Netmaker's own connections where it runs."""
+        expected = f"{TUNNELS} or {CONTROL}" if self.lab.mesh is NETMAKER else TUNNELS
+        return f"not ({expected}) and not arp"
+
+    def state(self, host: Host) -> dict[str, Any]:
+        """What a run could change on a host, without what Netmaker's programs write down all the time."""
+        return probe.state(host, ignore=ALWAYS_WRITTEN)
 
     def through_warp(self) -> dict[str, str]:
         """The whole way: client, droplet, 202, mesh, 102, WARP, internet. Returns what the internet server answered."""
@@ -89,11 +128,12 @@ def seen(record_property: Callable[[str, object], None]) -> Callable[[str], None
 
 
 @pytest.fixture
-def site() -> Callable[..., remote.PlaybookRun]:
+def site(world: World) -> Callable[..., remote.PlaybookRun]:
     """Run site.yml on the lab; fails the test when the run fails."""
 
-    def run(*options: str, inventory: str = INVENTORY, book: str = "site.yml", **extra: object) -> remote.PlaybookRun:
-        done = remote.playbook(book, inventory=inventory, options=options, extra=extra, timeout=PROOF_TIMEOUT)
+    def run(*options: str, inventory: str = "", book: str = "site.yml", **extra: object) -> remote.PlaybookRun:
+        place = inventory or world.inventory
+        done = remote.playbook(book, inventory=place, options=options, extra=extra, timeout=PROOF_TIMEOUT)
         assert done.returncode == 0, done.output[-4000:]
         return done
 
@@ -123,18 +163,22 @@ def watch(tmp_path: Path) -> Callable[..., probe.Capture]:
 def _hosts_stay(world: World) -> Iterator[None]:
     """No proof may leave a host down for the next one."""
     yield
-    for host in (world.vps, world.home):
+    for host in world.hosts:
         if not host.is_running:
             host.boot()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "drift: changes hosts of the lab and runs site.yml again")
+    config.addinivalue_line("markers", "mesh(name): is about a lab with this mesh and runs on no other")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First what works, then what must not, at last what disturbs the hosts."""
-    items.sort(key=lambda item: ORDER.index(item.path.stem))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """First what works, then what must not, at last what disturbs the hosts; nothing that is about another mesh."""
+    mesh = Lab().mesh.name
+    foreign = [item for item in items if any(mark.args != (mesh,) for mark in item.iter_markers("mesh"))]
+    config.hook.pytest_deselected(items=foreign)
+    items[:] = sorted((item for item in items if item not in foreign), key=lambda item: ORDER.index(item.path.stem))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -153,7 +197,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for line in saw.splitlines():
             terminalreporter.write_line(f"          {line}")
     passed = sum(word == "proven" for _start, word, _proof, _saw in rows)
-    terminalreporter.write_line(f"{passed} of {len(rows)} proofs hold")
+    terminalreporter.write_line(f"{passed} of {len(rows)} proofs hold{Lab().remark}")
 
 
 @pytest.fixture(autouse=True)

@@ -12,11 +12,11 @@ import pytest
 
 from lab import base, probe, remote
 
-from .conftest import INVENTORY, World
+from .conftest import World
 
 SITE = "op_dbus.socket_network.site"
 
-pytestmark = pytest.mark.drift
+pytestmark = [pytest.mark.drift, pytest.mark.mesh("wireguard")]
 
 
 @pytest.fixture(params=["tarball", "git"])
@@ -44,7 +44,7 @@ def test_installed_collection_mends_a_host(
     """Installed into an empty path and run by name, it repairs a drifted host; a second run changes nothing."""
     world.home.run(["ovs-ofctl", "-O", "OpenFlow15", "del-flows", "mesh", "table=40"])
     assert probe.connect(world.gateway, "10.0.0.102", 443, limit=1.0) != "open"
-    runs = [remote.playbook(SITE, inventory=INVENTORY, environment=installed) for _time in range(2)]
+    runs = [remote.playbook(SITE, inventory=world.inventory, environment=installed) for _time in range(2)]
     assert [run.returncode for run in runs] == [0, 0], runs[0].output[-4000:]
     changed = [run.changed() for run in runs]
     assert changed[0] > 0

@@ -20,8 +20,6 @@ Seen = Callable[[str], None]
 Failure = tuple[Callable[[World], None], Callable[[World], None], str]
 """How WARP fails, how it returns, and what a container is told meanwhile."""
 
-MESH_AND_WARP = "not (udp and (port 51821 or port 2408)) and not arp"
-"""Everything on the WAN except the two tunnels."""
 SILENCE = """
 table ip silence {
     chain in {
@@ -77,8 +75,8 @@ def test_nothing_leaks_while_warp_is_down(world: World, watch: Watch, seen: Seen
     break_it, mend_it, answer = failure
     assert probe.get(world.xray_client, "203.0.113.7", 80)["peer"] == "203.0.113.1"
     with (
-        watch(world.lab.fabric, "wan", MESH_AND_WARP) as wan,
-        watch(world.lab.fabric, "lan", MESH_AND_WARP) as lan,
+        watch(world.lab.fabric, "wan", world.unexpected) as wan,
+        watch(world.lab.fabric, "lan", world.unexpected) as lan,
         watch(world.home, "gw-warp0", "tcp port 80") as offered,
     ):
         break_it(world)
@@ -105,7 +103,7 @@ def test_nothing_leaks_while_warp_is_down(world: World, watch: Watch, seen: Seen
 
 def test_capture_would_show_a_leak(world: World, watch: Watch, seen: Seen) -> None:
     """The same capture does see a packet that goes past WARP: the host's own, which may use its default route."""
-    with watch(world.lab.fabric, "wan", MESH_AND_WARP) as wan:
+    with watch(world.lab.fabric, "wan", world.unexpected) as wan:
         assert probe.get(probe.inside(world.home), "203.0.113.7", 80)["peer"] == "192.0.2.20"
         wan.wait_for(r"192\.0\.2\.20\.\d+ > 203\.0\.113\.7\.80")
     seen(f"{len(wan.lines)} packets of the host itself on the WAN")

@@ -20,17 +20,19 @@ import pytest
 from lab import base, probe, remote
 from lab.remote import PlaybookRun
 
-from .conftest import INVENTORY, World
+from .conftest import World
 
 Site = Callable[..., PlaybookRun]
 Seen = Callable[[str], None]
 State = dict[str, Any]
 
 pytestmark = pytest.mark.drift
+plain = pytest.mark.mesh("wireguard")
+"""Nothing that another mesh could change: proven once."""
 
 
 def states(world: World) -> dict[str, State]:
-    return {host.name: probe.state(host) for host in world.hosts}
+    return {host.name: world.state(host) for host in world.hosts}
 
 
 def test_check_on_converged_hosts_changes_nothing(world: World, site: Site, seen: Seen) -> None:
@@ -46,7 +48,7 @@ def test_check_on_converged_hosts_changes_nothing(world: World, site: Site, seen
 
 def test_run_limited_to_one_host_leaves_the_other_in_touch(world: World, site: Site, seen: Seen) -> None:
     """`-l oo1424oo` alone disturbs nothing: connections through both hosts keep working during the run."""
-    before = probe.state(world.vps)
+    before = world.state(world.vps)
     stop, answers, failures = threading.Event(), [], []
 
     def keep_asking() -> None:
@@ -67,10 +69,11 @@ def test_run_limited_to_one_host_leaves_the_other_in_touch(world: World, site: S
     assert set(answers) == {"203.0.113.1"}
     assert run.changed() == 0
     assert set(run.recap) == {"oo1424oo"}
-    assert probe.difference(before, probe.state(world.vps)) == []
+    assert probe.difference(before, world.state(world.vps)) == []
     seen(f"{len(answers)} connections through both hosts during the run, none failed; the droplet is as before")
 
 
+@plain
 def test_drift_is_repaired(world: World, site: Site, seen: Seen) -> None:
     """A flow deleted by hand, a bridge port removed, a config file edited, a unit stopped: one run repairs them all."""
     before = states(world)
@@ -94,9 +97,10 @@ def lasting(changes: list[str]) -> list[str]:
     return [change for change in changes if not change.startswith("active ")]
 
 
+@plain
 def test_removed_service_is_cut_at_once(world: World, site: Site, seen: Seen, tmp_path: Path) -> None:
     """A service removed from the inventory is closed for new connections, and open ones are cut."""
-    inventory = changed_inventory(tmp_path)
+    inventory = changed_inventory(world, tmp_path)
     client = subprocess.Popen(
         world.mcp("python3", "-u", "-c", KEEP_TALKING, "10.1.0.201", "9574"), stdout=subprocess.PIPE, text=True
     )
@@ -136,10 +140,10 @@ except (TimeoutError, OSError) as error:
 """
 
 
-def changed_inventory(directory: Path) -> str:
+def changed_inventory(world: World, directory: Path) -> str:
     """A copy of the lab's inventory in which op-dbus-api exposes nothing."""
     copy = directory / "inventory"
-    shutil.copytree(base.REPOSITORY / INVENTORY, copy)
+    shutil.copytree(base.REPOSITORY / world.inventory, copy)
     variables = copy / "host_vars/vps-gateway/host.yml"
     text, number = re.subn(r"(name: api, .*?exposed_to: )\[local, mesh\]", r"\1[]", variables.read_text())
     assert number == 1
@@ -147,6 +151,7 @@ def changed_inventory(directory: Path) -> str:
     return str(copy)
 
 
+@plain
 def test_teardown_leaves_the_hosts_as_they_were(world: World, site: Site, seen: Seen) -> None:
     """teardown.yml removes what site.yml made and nothing else: the hosts are as before the first run."""
     site(book="playbooks/teardown.yml")
@@ -171,21 +176,22 @@ def remains(fresh: State, now: State) -> list[str]:
     return [change for change in lasting(probe.difference(fresh, now)) if not any(word in change for word in mine)]
 
 
+@plain
 @pytest.mark.parametrize("task", [3, 7])
 def test_killed_run_is_completed_by_the_next(world: World, site: Site, seen: Seen, task: int) -> None:
     """A run killed in the middle, on hosts that were torn down before, is completed by the next one."""
     site(book="playbooks/teardown.yml")
-    output = kill_at_task(task)
+    output = kill_at_task(world, task)
     run = site()
     assert site().changed() == 0
     world.wait_for_mesh()
     seen(f"killed in `{output}`; the next run changed {run.changed()} things, the one after none")
 
 
-def kill_at_task(number: int) -> str:
+def kill_at_task(world: World, number: int) -> str:
     """Start site.yml and kill it, with all that it started here, while its task of that number runs."""
     process = subprocess.Popen(
-        [remote.tool("ansible-playbook"), "-i", INVENTORY, "site.yml"],
+        [remote.tool("ansible-playbook"), "-i", world.inventory, "site.yml"],
         cwd=base.REPOSITORY,
         env=remote.ansible_environment(),
         stdin=subprocess.DEVNULL,
@@ -213,6 +219,7 @@ def test_host_returns_after_power_cut(world: World, site: Site, seen: Seen) -> N
     seen(f"the whole way worked {took:.1f} s after ssh answered; a run then changed=0")
 
 
+@plain
 def test_flows_survive_a_restart_of_the_switch(world: World, seen: Seen) -> None:
     """A restart of ovs-vswitchd brings the same flows back, and traffic with them."""
     before = sorted((flow.cookie, flow.match, flow.actions) for flow in probe.flows(world.home))
