@@ -7,13 +7,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .flow import Flow
 from .model import Bridge, Fleet, Node
 from .pipeline import miss_flows, socket_flows
-from .tables import SOCKET, TRANSIT, Pipeline
+from .tables import CLASSIFY, SOCKET, TRANSIT, Pipeline
 from .transit import transit_flows
 from .view import View, view_of
 
@@ -45,7 +45,7 @@ def compile_bridge(fleet: Fleet, node: Node, bridge: Bridge) -> BridgeFlows:
     """The flows of ``bridge``, each checked against the declaration of its table."""
     view = view_of(fleet, node, bridge)
     tables = TRANSIT if bridge.subnet is None else SOCKET
-    flows = tuple(sorted(_flows(view, tables), key=_order))
+    flows = tuple(sorted(_reached(list(_flows(view, tables))), key=_order))
     _check(flows, tables)
     return BridgeFlows(flows, view.ports)
 
@@ -53,6 +53,19 @@ def compile_bridge(fleet: Fleet, node: Node, bridge: Bridge) -> BridgeFlows:
 def _flows(view: View, tables: Pipeline) -> Iterator[Flow]:
     yield from transit_flows(view) if tables is TRANSIT else socket_flows(view)
     yield from miss_flows(view, tables)
+
+
+def _reached(flows: Sequence[Flow]) -> list[Flow]:
+    """``flows`` of tables that packets come to: a bridge without containers, say, guards nobody's ARP."""
+    ahead: dict[int, set[int]] = {}
+    for flow in flows:
+        ahead.setdefault(flow.table, set()).update(flow.next_tables)
+    reached, pending = {CLASSIFY}, [CLASSIFY]
+    while pending:
+        new = ahead.get(pending.pop(), set()) - reached
+        reached |= new
+        pending += new
+    return [flow for flow in flows if flow.table in reached]
 
 
 def _order(flow: Flow) -> tuple[int, int, str]:
