@@ -1,0 +1,37 @@
+# Copyright: op-dbus maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Builds the stand-ins as programs of one file each, which run wherever python3 (and python3-aiohttp) of Debian is."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import zipapp
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+INTERPRETER = "/usr/bin/python3"
+PACKAGE = "netmaker_stand_in"
+SERVER_NAME = "netmaker-stand-in"
+CLIENT_NAME = "netclient-stand-in"
+
+
+def build_server(directory: Path) -> Path:
+    """Write the server there. Returns its path."""
+    program = directory / SERVER_NAME
+    with tempfile.TemporaryDirectory() as scratch:
+        shutil.copytree(HERE / "server", Path(scratch) / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+        start = f"import sys\nfrom {PACKAGE}.__main__ import main\nsys.exit(main())\n"
+        (Path(scratch) / "__main__.py").write_text(start)
+        zipapp.create_archive(scratch, program, INTERPRETER)
+    program.chmod(0o755)
+    return program
+
+
+def build_client(directory: Path) -> Path:
+    """Copy the client there. Returns its path."""
+    program = directory / CLIENT_NAME
+    shutil.copyfile(HERE / "netclient.py", program)
+    program.chmod(0o755)
+    return program
