@@ -82,7 +82,7 @@ def two_bridges() -> Inventory:
     right = {
         "socket_bridge_bridges": [{"name": "mesh", "subnet": "10.3.0.0/24"}],
         "socket_bridge_uplinks": [
-            _mesh("nm-right", 2, prefixes=["192.168.0.0/17"]),
+            _mesh("nm-right", 2, endpoint="192.0.2.2", prefixes=["192.168.0.0/17"]),
             {"name": "warp0", "kind": "warp", "bridge": "mesh"},
         ],
         "lxc_service_containers": [

@@ -15,6 +15,7 @@ from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.connt
     REPLY,
     TRACKED,
     Packet,
+    Request,
     Tracked,
 )
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.fields import (
@@ -68,11 +69,9 @@ class Given:
 
     header: int
 
-    def look_up(self, _zone: int, _packet: Packet) -> Tracked:
-        return Tracked(FIELDS["ct_state"].of(self.header), FIELDS["ct_mark"].of(self.header))
-
-    def commit(self, _zone: int, _packet: Packet, _mark: Bits) -> None:
-        """Remembers nothing."""
+    def track(self, _zone: int, packet: Packet, _request: Request) -> Tracked:
+        """Remembers nothing and translates nothing, like `ofproto/trace`."""
+        return Tracked(FIELDS["ct_state"].of(self.header), FIELDS["ct_mark"].of(self.header), packet)
 
 
 def simulated(result: Result) -> Verdict:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .fields import FIELDS, NXM, Bits, Field, FlowTextError, field_named, read_number, read_value
+from .fields import FIELDS, NXM, Bits, Field, FlowTextError, field_named, read_ipv4, read_number, read_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,18 @@ class DecTtl:
 
 
 @dataclass(frozen=True, slots=True)
+class Nat:
+    """What a new connection's ``end`` becomes: `src` or `dst`; empty: packets are translated as their connection was.
+
+    ``addresses`` and ``ports`` are the first and the last of a range; address 0.0.0.0 keeps the packet's own.
+    """
+
+    end: str = ""
+    addresses: tuple[int, int] = (0, 0)
+    ports: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ct:
     """Through connection tracking; ``table`` is where a copy of the packet goes on with the result."""
 
@@ -61,20 +73,37 @@ class Ct:
     commit: bool
     table: int | None
     exec: tuple[SetField | Move, ...] = ()
+    nat: Nat | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resubmit:
+    """Does what ``table`` (None: the same) says about the packet as if it came from ``port`` (None: where it did)."""
+
+    port: int | None
+    table: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToGroup:
+    """To the group ``number``, whose buckets get copies of the packet."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
 class Learn:
-    """Adds rules to ``table``; its text tells two of them apart. Known to the checker only."""
+    """Adds rules to ``table``; `learn` reads what its text says about them."""
 
     table: int
     text: str
 
 
-Action: TypeAlias = "Output | Back | Normal | Goto | SetField | Move | DecTtl | Ct | Learn"
+Action: TypeAlias = "Output | Back | Normal | Goto | SetField | Move | DecTtl | Ct | Resubmit | ToGroup | Learn"
 PortReader = Callable[[str], int]
 
 _ITEM = re.compile(r"[^,\s]+")
+_NAT = re.compile(r"([0-9.]+)(?:-([0-9.]+))?(?::([0-9]+)(?:-([0-9]+))?)?")
 _MOVE = re.compile(r"(\w+)\[\]->(\w+)\[\]")
 _CHANGEABLE = frozenset(
     {"dl_src", "dl_dst", "nw_src", "nw_dst", "tp_src", "tp_dst", "arp_op", "arp_spa", "arp_tpa", "arp_sha", "arp_tha"}
@@ -132,14 +161,34 @@ def _action(item: str, port: PortReader) -> Action:
     word = item.lower()
     if word in _WORDS:
         return _WORDS[word]
-    if word.startswith("output:"):
-        return Output(port(item.partition(":")[2]))
-    if word.startswith("goto_table:"):
-        return Goto(_table(word.partition(":")[2]))
-    if word.startswith(("ct(", "learn(")) and item.endswith(")"):
-        inner = item[item.index("(") + 1 : -1]
-        return _ct(inner) if word.startswith("ct(") else _learn(inner)
+    name, parenthesis, inner = item.partition("(")
+    if parenthesis and inner.endswith(")") and name.lower() in ("ct", "learn", "resubmit"):
+        return _call(name.lower(), inner[:-1], port)
+    kind, _colon, value = item.partition(":")
+    readers: Mapping[str, Callable[[str], Action]] = {
+        "output": lambda text: Output(port(text)),
+        "goto_table": lambda text: Goto(_table(text)),
+        "group": lambda text: ToGroup(read_number(text, 32)),
+        "resubmit": lambda text: _resubmit(text, port),
+    }
+    if kind.lower() in readers:
+        return readers[kind.lower()](value)
     return _change(item, _CHANGEABLE)
+
+
+def _call(name: str, inner: str, port: PortReader) -> Action:
+    if name == "resubmit":
+        return _resubmit(inner, port)
+    return _ct(inner) if name == "ct" else _learn(inner)
+
+
+def _resubmit(text: str, port: PortReader) -> Resubmit:
+    """``PORT``, ``PORT,TABLE`` or ``,TABLE``."""
+    name, _comma, table = (part.strip() for part in text.partition(","))
+    if not name and not table:
+        raise FlowTextError("resubmit needs a port or a table.")
+    there = None if not name or name.lower() == "in_port" else port(name)
+    return Resubmit(there, _table(table) if table else None)
 
 
 def _table(text: str) -> int:
@@ -174,7 +223,7 @@ def _change(item: str, targets: frozenset[str]) -> SetField | Move:
 
 def _ct(text: str) -> Ct:
     """The arguments of ``ct(...)``: commit, zone=, table=, exec(...)."""
-    zone, commit, table = 0, False, None
+    zone, commit, table, nat = 0, False, None, None
     changes: tuple[SetField | Move, ...] = ()
     for item in split_list(text):
         name, _equals, value = item.partition("=")
@@ -186,11 +235,35 @@ def _ct(text: str) -> Ct:
             table = _table(value)
         elif item.startswith("exec(") and item.endswith(")"):
             changes = tuple(_change(part, frozenset({"ct_mark"})) for part in split_list(item[5:-1]))
+        elif item == "nat":
+            nat = Nat()
+        elif item.startswith("nat(") and item.endswith(")"):
+            nat = _nat(item[4:-1])
         else:
             raise FlowTextError(f"{item!r} in ct() is unknown here.")
     if changes and not commit:
         raise FlowTextError("exec() in ct() takes effect with commit only.")
-    return Ct(zone, commit, table, changes)
+    if nat is not None and nat.end and not commit:
+        raise FlowTextError("nat() with an address takes effect with commit only.")
+    return Ct(zone, commit, table, changes, nat)
+
+
+def _nat(text: str) -> Nat:
+    """``src=ADDRESS[-ADDRESS][:PORT[-PORT]]`` or ``dst=…``. How the switch picks from a range makes no difference."""
+    ends = [item for item in split_list(text) if item not in ("random", "hash", "persistent")]
+    end, _equals, value = ends[0].partition("=") if len(ends) == 1 else ("", "", "")
+    found = _NAT.fullmatch(value)
+    if end not in ("src", "dst") or not found:
+        raise FlowTextError(f"nat({text}): not src= or dst= with an IPv4 address or a range of them.")
+    first = read_ipv4(found[1])
+    addresses = first, read_ipv4(found[2]) if found[2] else first
+    ports = None
+    if found[3]:
+        low = read_number(found[3], 16)
+        ports = low, read_number(found[4], 16) if found[4] else low
+    if addresses[0] > addresses[1] or (ports and (not ports[0] or ports[0] > ports[1])):
+        raise FlowTextError(f"nat({text}): a range goes up, and ports begin at 1.")
+    return Nat(end, addresses, ports)
 
 
 def _learn(text: str) -> Learn:

@@ -70,6 +70,7 @@ _WIDTHS = (
     ("ct_zone", 16, "number"),
     ("ct_mark", 32, "number"),
     *((f"reg{number}", 32, "number") for number in range(16)),
+    ("nw_frag", 2, "frag"),
 )
 
 
@@ -94,6 +95,9 @@ ALIASES: Mapping[str, str] = {
     "tcp_dst": "tp_dst",
     "udp_src": "tp_src",
     "udp_dst": "tp_dst",
+    "icmp_type": "tp_src",
+    "icmp_code": "tp_dst",
+    "ip_frag": "nw_frag",
 }
 """Other names of fields."""
 
@@ -116,10 +120,15 @@ ICMP, TCP, UDP = 1, 6, 17
 NORMAL, LOCAL = 0xFFFFFFFA, 0xFFFFFFFE
 """OpenFlow's numbers of the MAC learning switch and of the bridge's own port."""
 
+FRAGMENT, LATER = 1, 2
+"""Bits of nw_frag: part of a larger packet; not its first part, so without ports."""
+
+_FRAGMENTS = {"no": (0, 3), "yes": (1, 1), "first": (1, 3), "later": (3, 3), "not_later": (0, 2)}
+
 CT_FLAGS = ("new", "est", "rel", "rpl", "inv", "trk", "snat", "dnat")
 TCP_FLAGS = ("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", "ns")
 
-_WHOLE = frozenset({"dl_type", "nw_proto", "arp_op", "ct_zone"})
+_WHOLE = frozenset({"dl_type", "nw_proto", "arp_op", "ct_zone", "nw_frag"})
 """Fields that OVS takes without a mask only."""
 
 _NUMBER = re.compile(r"0x[0-9a-f]+|0|[1-9][0-9]*", re.IGNORECASE)
@@ -215,6 +224,10 @@ def read_value(field: Field, text: str) -> Bits:
         bits = _with_mask(text, read_ipv4, field, _prefix_mask)
     elif field.kind in ("ct_state", "tcp_flags"):
         bits = _read_flags(field, text)
+    elif field.kind == "frag":
+        if text not in _FRAGMENTS:
+            raise FlowTextError(f"{text!r} is none of {', '.join(_FRAGMENTS)}.")
+        bits = Bits(*_FRAGMENTS[text])
     else:
         bits = _with_mask(text, lambda part: read_number(part, field.width), field)
     return Bits(bits.value << field.shift, bits.mask << field.shift)

@@ -73,6 +73,8 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("tp_src", "tp_dst"), ("tcp", "udp")),
     **dict.fromkeys(("tcp_src", "tcp_dst", "tcp_flags"), ("tcp",)),
     **dict.fromkeys(("udp_src", "udp_dst"), ("udp",)),
+    **dict.fromkeys(("icmp_type", "icmp_code"), ("icmp",)),
+    **dict.fromkeys(("nw_frag", "ip_frag"), ("ip",)),
 }
 """What else has to be matched. OVS drops a field without it from the match and so makes the rule match more."""
 
@@ -166,6 +168,8 @@ class FlowReader:
             field = field_named(name)
             if field.name in _UNMATCHED:
                 raise FlowTextError(f"{name} is not matched here.")
+            if name in ("icmp_type", "icmp_code"):
+                read_number(value, 8)
             bits = exact("in_port", self.port(value)) if field.kind == "port" else read_value(field, value)
             term = _Term(bits, field.name, _NEEDS.get(name, ()))
         self._terms[item] = term

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from . import findings
-from .actions import Ct, Goto, Learn, Output
+from .actions import Ct, Goto, Learn, Output, Resubmit
 from .fields import FIELDS, LOCAL
 from .findings import Finding
 from .rules import FlowReader, Rule
@@ -20,9 +20,8 @@ _IN_PORT = FIELDS["in_port"]
 
 def next_tables(rule: Rule) -> list[int]:
     """Tables that packets of ``rule`` go on to."""
-    found = [action.table for action in rule.actions if isinstance(action, Goto)]
-    tracked = [action.table for action in rule.actions if isinstance(action, Ct)]
-    return found + [table for table in tracked if table is not None]
+    found = [action.table for action in rule.actions if isinstance(action, (Goto, Resubmit, Ct))]
+    return [table for table in found if table is not None]
 
 
 def table_findings(tables: Mapping[int, Sequence[Rule]], dead: Collection[int]) -> Iterator[Finding]:

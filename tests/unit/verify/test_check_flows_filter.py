@@ -72,7 +72,7 @@ def test_a_plain_list_with_ports() -> None:
         ("actions=drop", "expected the result of compile_flows or a list"),
         ([1], "expected the result of compile_flows or a list"),
         ({"mesh": ["actions=drop"]}, "mesh is not a bridge as compile_flows gives it"),
-        (["actions=resubmit:5"], "line 1, 'actions=resubmit:5'"),
+        (["actions=enqueue:5:1"], "line 1, 'actions=enqueue:5:1'"),
         ({"mesh": {"flows": ["ip"], "ports": {}}}, "bridge mesh: .*line 1"),
     ],
 )

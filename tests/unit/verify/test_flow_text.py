@@ -10,8 +10,11 @@ from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.actio
     Ct,
     Goto,
     Move,
+    Nat,
     Output,
+    Resubmit,
     SetField,
+    ToGroup,
 )
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.fields import (
     FIELDS,
@@ -62,6 +65,10 @@ def value(read: Rule, name: str) -> tuple[int, int]:
         ("dl_src=02:00:0A:00:00:66", "dl_src", (0x02000A000066, 0xFFFFFFFFFFFF)),
         ("dl_dst=01:00:00:00:00:00/01:00:00:00:00:00", "dl_dst", (1 << 40, 1 << 40)),
         ("arp,arp_op=1", "arp_op", (1, 0xFF)),
+        ("icmp,icmp_type=8", "tp_src", (8, 0xFFFF)),
+        ("icmp_code=3,icmp", "tp_dst", (3, 0xFFFF)),
+        ("ip,ip_frag=not_later", "nw_frag", (0, 2)),
+        ("ip,nw_frag=yes", "nw_frag", (1, 1)),
     ],
 )
 def test_match(match: str, name: str, expected: tuple[int, int]) -> None:
@@ -85,6 +92,11 @@ def test_actions() -> None:
     commit, goto = rule("actions=ct(commit,zone=4242,exec(move:NXM_NX_REG0[]->NXM_NX_CT_MARK[])),goto_table:70").actions
     assert commit == Ct(4242, True, None, (Move(FIELDS["reg0"], FIELDS["ct_mark"]),))
     assert goto == Goto(70)
+    assert rule("actions=ct(table=3,nat)").actions == (Ct(0, False, 3, (), Nat()),)
+    (nat,) = rule("actions=ct(commit,nat(dst=10.0.0.1-10.0.0.9:80-90,random))").actions
+    assert nat == Ct(0, True, None, (), Nat("dst", (0x0A000001, 0x0A000009), (80, 90)))
+    through = rule("actions=resubmit(,5),resubmit:veth102,resubmit(7,8),group:9").actions
+    assert through == (Resubmit(None, 5), Resubmit(32870, None), Resubmit(7, 8), ToGroup(9))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +113,10 @@ def test_actions() -> None:
         ("ip,nw_src=10.0.0.0/8,ip_src=10.1.0.0/16,actions=drop", "twice"),
         ("priority=1,priority=2,actions=drop", "twice"),
         ("metadata=1,actions=drop", "unknown"),
-        ("icmp_type=8,actions=drop", "unknown"),
+        ("icmp_type=8,actions=drop", "without icmp"),
+        ("icmp,icmp_type=256,actions=drop", "8 bits"),
+        ("ip_frag=first,actions=drop", "without ip"),
+        ("ip,ip_frag=1,actions=drop", "none of no, yes, first"),
         ("tcp6,actions=drop", "unknown"),
         ("nw_ttl=1,ip,actions=drop", "not matched"),
         ("idle_timeout=5,actions=drop", "unknown"),
@@ -126,10 +141,16 @@ def test_actions() -> None:
         ("ip,actions=", "no actions"),
         ("ip,actions=flood", "unknown"),
         ("ip,actions=drop,output:1", "unknown"),
-        ("ip,actions=resubmit(,5)", "unknown"),
+        ("ip,actions=resubmit(,)", "a port or a table"),
+        ("ip,actions=resubmit(,5,ct)", "not a number"),
+        ("ip,actions=group:all", "not a number"),
         ("ip,actions=goto_table:5,output:1", "last"),
         ("ip,actions=goto_table:255", "no table"),
-        ("ip,actions=ct(commit,nat(src=10.0.0.1))", "unknown"),
+        ("ip,actions=ct(commit,nat(src))", "range of them"),
+        ("ip,actions=ct(commit,nat(src=10.0.0.1,dst=10.0.0.2))", "range of them"),
+        ("ip,actions=ct(commit,nat(src=10.0.0.9-10.0.0.1))", "goes up"),
+        ("ip,actions=ct(commit,nat(src=10.0.0.1:0))", "begin at 1"),
+        ("ip,actions=ct(nat(src=10.0.0.1))", "commit only"),
         ("ip,actions=ct(zone=1,exec(set_field:1->ct_mark))", "commit only"),
         ("ip,actions=ct(commit,exec(set_field:1->reg0))", "not changed here"),
         ("ip,actions=ct(commit", "parentheses"),

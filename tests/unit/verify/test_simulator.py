@@ -5,17 +5,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import NamedTuple
+
 import pytest
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.conntrack import (
     ESTABLISHED,
     INVALID,
     NEW,
+    NOTHING,
     RELATED,
     REPLY,
     TRACKED,
     Conntrack,
     Packet,
-    Tracked,
+    Request,
     Tuple,
 )
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.fields import (
@@ -28,7 +32,6 @@ from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.field
     TCP,
     UDP,
     Bits,
-    FlowTextError,
     flag_bits,
     packed,
 )
@@ -37,7 +40,6 @@ from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.simul
 
 SYN, ACK, RST, FIN, PSH = (flag_bits("tcp_flags", flag) for flag in ("syn", "ack", "rst", "fin", "psh"))
 HERE, THERE = 0x0A000066, 0xCB007109
-NOTHING = Bits(0, 0)
 
 
 def ip(protocol: int = UDP, *, back: bool = False, flags: int = 0, about: Tuple | None = None, kind: int = 8) -> Packet:
@@ -52,6 +54,19 @@ def ip(protocol: int = UDP, *, back: bool = False, flags: int = 0, about: Tuple 
 def run(flows: str, packet: Packet, connections: Conntrack | None = None, ports: tuple[int, ...] = ()) -> Result:
     rules = FlowReader().read(flows.strip().splitlines())
     return Simulator(rules, ports or None).run(packet, connections or Conntrack())
+
+
+class Seen(NamedTuple):
+    state: int
+    mark: int
+
+
+def seen(connections: Conntrack, packet: Packet, zone: int = 1) -> Seen:
+    return Seen(*connections.track(zone, packet)[:2])
+
+
+def commit(connections: Conntrack, packet: Packet, mark: Bits = NOTHING) -> None:
+    connections.track(1, packet, Request(commit=True, mark=mark))
 
 
 def way(result: Result) -> list[tuple[int, int | None]]:
@@ -119,11 +134,6 @@ def test_a_packet_that_goes_in_circles_is_lost() -> None:
     assert run("ip,actions=ct(table=0,zone=1)", ip()).ended == "loop"
 
 
-def test_rules_that_learn_are_refused() -> None:
-    with pytest.raises(FlowTextError, match="not simulated"):
-        run("actions=learn(table=1),output:2", ip())
-
-
 @pytest.mark.parametrize(
     ("packet", "state"),
     [
@@ -145,31 +155,51 @@ def test_rules_that_learn_are_refused() -> None:
 )
 def test_a_packet_without_connection(packet: Packet, state: int) -> None:
     connections = Conntrack()
-    assert connections.look_up(1, packet) == Tracked(state | TRACKED, 0)
-    connections.commit(1, packet, NOTHING)
-    again = connections.look_up(1, packet)
-    assert again == Tracked(state | TRACKED, 0)
+    assert seen(connections, packet) == (state | TRACKED, 0)
+    commit(connections, packet)
+    assert seen(connections, packet) == (state | TRACKED, 0)
 
 
 def test_a_connection_is_established_by_its_first_answer() -> None:
     connections = Conntrack()
-    connections.commit(1, ip(), Bits(5, 0xFF))
-    assert connections.look_up(1, ip()) == Tracked(NEW | TRACKED, 5)
-    assert connections.look_up(1, ip(back=True)) == Tracked(ESTABLISHED | REPLY | TRACKED, 5)
-    assert connections.look_up(1, ip()) == Tracked(ESTABLISHED | TRACKED, 5)
-    assert connections.look_up(2, ip(back=True)) == Tracked(NEW | TRACKED, 0)
+    commit(connections, ip(), Bits(5, 0xFF))
+    assert seen(connections, ip()) == (NEW | TRACKED, 5)
+    assert seen(connections, ip(back=True)) == (ESTABLISHED | REPLY | TRACKED, 5)
+    assert seen(connections, ip()) == (ESTABLISHED | TRACKED, 5)
+    assert seen(connections, ip(back=True), zone=2) == (NEW | TRACKED, 0)
 
 
 def test_a_mark_is_changed_where_its_mask_says() -> None:
     connections = Conntrack()
-    connections.commit(1, ip(), Bits(0x12, 0xFF))
-    connections.commit(1, ip(), Bits(0x30, 0xF0))
-    assert connections.look_up(1, ip()).mark == 0x32
+    commit(connections, ip(), Bits(0x12, 0xFF))
+    commit(connections, ip(), Bits(0x30, 0xF0))
+    assert seen(connections, ip()).mark == 0x32
 
 
 def test_an_error_belongs_to_the_connection_that_it_is_about() -> None:
     connections = Conntrack()
-    connections.commit(1, ip(), Bits(5, 0xFF))
+    commit(connections, ip(), Bits(5, 0xFF))
     there = Tuple(HERE, THERE, UDP, 4000, 443)
-    assert connections.look_up(1, ip(ICMP, kind=3, about=there)) == Tracked(RELATED | REPLY | TRACKED, 5)
-    assert connections.look_up(1, ip(ICMP, kind=3, about=there.reversed)) == Tracked(RELATED | TRACKED, 5)
+    assert seen(connections, ip(ICMP, back=True, kind=3, about=there)) == (RELATED | REPLY | TRACKED, 5)
+    assert seen(connections, ip(ICMP, kind=3, about=there.reversed)) == (RELATED | TRACKED, 5)
+    assert seen(connections, ip(ICMP, kind=3, about=there)) == (INVALID | TRACKED, 0)
+
+
+def test_pings_are_told_apart_by_their_ids() -> None:
+    connections = Conntrack()
+    ping, pong = ip(ICMP), ip(ICMP, back=True, kind=0)
+    commit(connections, replace(ping, identifier=7))
+    assert seen(connections, replace(pong, identifier=7)).state == ESTABLISHED | REPLY | TRACKED
+    assert seen(connections, replace(pong, identifier=8)).state == INVALID | TRACKED
+    assert seen(connections, replace(ping, identifier=8)).state == NEW | TRACKED
+    # The request of the other kind is no answer to it.
+    assert seen(connections, ip(ICMP, back=True, kind=14)).state == INVALID | TRACKED
+
+
+def test_a_copy_of_the_connections_goes_its_own_way() -> None:
+    connections = Conntrack()
+    commit(connections, ip(), Bits(5, 0xFF))
+    twin = connections.copy()
+    commit(twin, ip(back=True), Bits(6, 0xFF))
+    assert seen(twin, ip()) == (ESTABLISHED | TRACKED, 6)
+    assert seen(connections, ip()) == (NEW | TRACKED, 5)
