@@ -109,13 +109,10 @@ def validated(runner: Runner, spec: FlowsSpec, durable: str = "") -> tuple[list[
         report = checked(spec.bridge, spec.flows, texts, ports=spec.ports, origins=spec.origins)
     if spec.on_finding == "fail":
         report.refuse()
-    kept = [
-        (flow, line)
-        for number, (flow, line) in enumerate(zip(flows, spec.flows, strict=True), 1)
-        if number not in report.replaced
-    ]
-    flows = [flow for flow, _line in kept]
-    refuse_twins(flows, [line for _flow, line in kept])
+    replaced = report.replaced
+    kept = [number for number in range(len(flows)) if number + 1 not in replaced]
+    flows = [flows[number] for number in kept]
+    refuse_twins(flows, [spec.flows[number] for number in kept])
     return flows, report
 
 
@@ -292,7 +289,8 @@ def _dump(runner: Runner, have: Bridge) -> list[Flow]:
 def _differing(runner: Runner, have: Sequence[Flow], want: Sequence[Flow]) -> set[tuple[int, str]]:
     """Keys of the flows that differ. Of two different texts ovs-ofctl knows whether they mean the same."""
     wanted = {flow.key: flow for flow in want}
-    pairs = [(flow, wanted[flow.key]) for flow in have if flow.key in wanted and flow.text != wanted[flow.key].text]
+    both = ((flow, wanted[flow.key]) for flow in have if flow.key in wanted)
+    pairs = [(flow, ours) for flow, ours in both if flow.stored != ours.stored]
     if not pairs:
         return set()
     with tempfile.TemporaryDirectory(prefix="op-dbus-flows-") as directory:

@@ -24,6 +24,12 @@ _QUOTED = re.compile(r'"([^"]*)"')
 _PORT_NUMBER = re.compile(r"\b(in_port=|output:)(\d+)")
 _DOTTED_QUAD = re.compile(r"(?<![\w.])\d+\.\d+\.\d+\.\d+(?![\w.])")
 _PRIORITY = re.compile(r"(?:^|,)priority=(\d+)")
+_PLAIN = re.compile(
+    r" ?(?:cookie=(?P<cookie>0x[0-9a-f]+), )?(?:table[=:](?P<table>\d+),? )?"
+    r"(?:(?P<match>(?!idle|hard|importance|send_|no_|check_|reset_|cookie)[^ ]*[^ ,]) )?"
+    r"(?:cookie:(?P<late>0x[0-9a-f]+) )?actions=(?P<actions>.*)"
+)
+"""A line without options and flags, as most are. Matching it costs much less than looking at every word."""
 _OPTIONS = {"idle": "idle_timeout", "hard": "hard_timeout", "idle_timeout": "", "hard_timeout": "", "importance": ""}
 _STATE_FLAGS = frozenset({"send_flow_rem", "no_packet_counts", "no_byte_counts"})
 _OTHER_FLAGS = frozenset({"check_overlap", "reset_counts"})
@@ -52,6 +58,11 @@ class Flow:
         return (self.table, self.match)
 
     @property
+    def stored(self) -> tuple[int, str, tuple[str, ...]]:
+        """What diff-flows compares of two flows of one key."""
+        return (self.cookie, self.actions, self.options)
+
+    @property
     def priority(self) -> int:
         found = _PRIORITY.search(self.match)
         return int(found[1]) if found else DEFAULT_PRIORITY
@@ -75,6 +86,10 @@ class Flow:
 
 def parse_line(line: str) -> Flow:
     """A flow as dump-flows, diff-flows, ``Flow.text`` or (after its verb) parse-flows prints it."""
+    plain = _PLAIN.fullmatch(line)
+    if plain:
+        early, number, match, late, actions = plain.groups(default="")
+        return Flow(int(number or 0), match, int(early or late or "0", 16), actions)
     head, _separator, actions = line.strip().partition("actions=")
     table, cookie, match = 0, 0, ""
     options: list[str] = []
