@@ -11,7 +11,6 @@ from testinfra.host import Host
 
 SSH_CONFIG = "/run/socket-network-lab/ssh_config"
 SERVER, CLIENTS = "vps-gateway", ["vps-gateway", "oo1424oo", "node3"]
-LISTENERS = {"tcp://0.0.0.0:443", "tcp://0.0.0.0:8883", "tcp://127.0.0.1:1883"}
 
 
 def reach(name: str) -> Host:
