@@ -73,7 +73,10 @@ def two_bridges() -> Inventory:
         "socket_bridge_veth_pairs": [
             {"peer1": {"name": "to-socket", "bridge": "mesh"}, "peer2": {"name": "from-mesh", "bridge": "vmbr0"}}
         ],
-        "socket_bridge_uplinks": [_mesh("nm-left", 1), {"name": "warp0", "kind": "warp", "bridge": "vmbr0"}],
+        "socket_bridge_uplinks": [
+            _mesh("nm-left", 1, endpoint="192.0.2.1", relay=True),
+            {"name": "warp0", "kind": "warp", "bridge": "vmbr0"},
+        ],
         "lxc_service_containers": [
             _container(110, "10.2.0", "vmbr0", egress="warp0", services=[web]),
             _container(111, "10.2.0", "vmbr0", services=[dns]),

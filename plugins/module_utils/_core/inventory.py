@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -15,7 +16,7 @@ from .._errors import Fault, InvalidFleetError
 from . import identity, names, templates
 from .containers import read_container
 from .model import UPLINK_KINDS, Bridge, Container, Fleet, Node, Uplink, VethEnd, VethPair
-from .readers import Item, endpoint_problem, is_wireguard_key, kind_of, shown
+from .readers import Item, address_problem, endpoint_problem, is_wireguard_key, kind_of, shown
 from .validate import check_node
 from .validate_fleet import check_fleet
 
@@ -27,19 +28,23 @@ VARIABLES = (BRIDGES, VETH_PAIRS, UPLINKS, CONTAINERS)
 """Every inventory variable that makes the fleet. Secrets are none of them."""
 
 DEFAULT_NETWORK = "privacy-mesh"
+NETCLIENT_DEVICE = "netmaker"
+"""The one interface of netclient, for all its networks; its firewall rules do not follow another name."""
+NETCLIENT_PORT = 51821
 DEFAULT_MTU = {"host": 1500, "warp": 1280, "wireguard": 1420, "netmaker": 1420}
 
 _BRIDGE_KEYS = frozenset({"name", "subnet", "gateway", "ct_zone"})
 _PAIR_KEYS = frozenset({"peer1", "peer2"})
 _END_KEYS = frozenset({"name", "bridge"})
 _COMMON_KEYS = frozenset({"name", "kind", "bridge", "mtu", "number"})
-_MESH_KEYS = _COMMON_KEYS | {"device", "network", "address", "prefixes"}
+_MESH_KEYS = _COMMON_KEYS | {"network", "address", "prefixes", "listen_port", "endpoint", "relay"}
 _UPLINK_KEYS = {
     "host": _COMMON_KEYS,
     "warp": _COMMON_KEYS | {"device"},
     "netmaker": _MESH_KEYS,
-    "wireguard": _MESH_KEYS | {"listen_port", "endpoint", "public_key", "relay", "keepalive"},
+    "wireguard": _MESH_KEYS | {"device", "public_key", "keepalive"},
 }
+_NEEDED_KEYS = {"wireguard": ("address", "public_key"), "netmaker": ("address",)}
 
 
 def fleet_from_inventory(inventory: Mapping[str, Mapping[str, Any]], *, today: date | None = None) -> Fleet:
@@ -49,11 +54,11 @@ def fleet_from_inventory(inventory: Mapping[str, Mapping[str, Any]], *, today: d
     """
     faults: list[Fault] = []
     nodes = {host: _node(host, variables, faults) for host, variables in sorted(inventory.items())}
-    fleet = Fleet(nodes=nodes, warnings=_warnings(nodes, today or date.today()))
+    fleet = Fleet(nodes=nodes)
     check_fleet(fleet, faults)
     if faults:
         raise InvalidFleetError(faults)
-    return fleet
+    return replace(fleet, warnings=_warnings(nodes, today or date.today()) + _shared_ports(fleet))
 
 
 def _node(host: str, variables: Mapping[str, Any], faults: list[Fault]) -> Node:
@@ -106,7 +111,7 @@ def _bridge(item: Item) -> Bridge | None:
 def _uplink(item: Item) -> Uplink | None:
     kind = item.choice("kind", UPLINK_KINDS)
     allowed = _UPLINK_KEYS[kind] if kind else _UPLINK_KEYS["wireguard"]
-    required = ("name", "kind", "bridge", *(("address", "public_key") if kind == "wireguard" else ()))
+    required = ("name", "kind", "bridge", *_NEEDED_KEYS.get(kind or "", ()))
     item.keys(required, allowed, f"an uplink of kind {kind}" if kind else "an uplink")
     name = item.text("name", names.uplink_problem)
     bridge = item.text("bridge")
@@ -115,11 +120,9 @@ def _uplink(item: Item) -> Uplink | None:
     number = item.number("number", 1, 65535)
     address = item.interface("address")
     key = _public_key(item)
-    endpoint = item.text("endpoint", endpoint_problem)
-    listen_port = item.number("listen_port", 1, 65535)
-    if endpoint is not None and listen_port is None:
-        listen_port = int(endpoint.rpartition(":")[2])
-    network = item.text("network")
+    endpoint = item.text("endpoint", address_problem if kind == "netmaker" else endpoint_problem)
+    listen_port = item.number("listen_port", 1, 65535) or _listen_port(kind, endpoint)
+    network = item.text("network", names.network_problem if kind == "netmaker" else None)
     prefixes = item.networks("prefixes")
     relay = item.flag("relay", False)
     keepalive = item.number("keepalive", 0, 65535)
@@ -144,10 +147,16 @@ def _uplink(item: Item) -> Uplink | None:
     )
 
 
+def _listen_port(kind: str | None, endpoint: str | None) -> int | None:
+    if kind == "netmaker":
+        return NETCLIENT_PORT
+    return int(endpoint.rpartition(":")[2]) if endpoint is not None else None
+
+
 def _device(kind: str, name: str, device: str | None) -> str | None:
     if kind == "host":
         return None
-    return device or ("netmaker" if kind == "netmaker" else name)
+    return device or (NETCLIENT_DEVICE if kind == "netmaker" else name)
 
 
 def _public_key(item: Item) -> str | None:
@@ -212,4 +221,21 @@ def _warnings(nodes: Mapping[str, Node], today: date) -> tuple[str, ...]:
                 for service in container.services
                 if service.protocol == "tcp" and service.public_port == 22
             ]
+    return tuple(found)
+
+
+def _shared_ports(fleet: Fleet) -> tuple[str, ...]:
+    """Netmaker's hosts behind one NAT need ports of their own; which of them are behind one NAT nobody tells us."""
+    found = []
+    for (kind, network), members in fleet.meshes.items():
+        ports: dict[int | None, list[str]] = {}
+        for member in members:
+            if kind == "netmaker" and member.uplink.endpoint is None:
+                ports.setdefault(member.uplink.listen_port, []).append(member.node.name)
+        found += [
+            f"{', '.join(hosts)} have no endpoint and the same listen_port {port} on {network}: behind one NAT they "
+            "are taken for one host. Fix: give each a listen_port of its own."
+            for port, hosts in ports.items()
+            if len(hosts) > 1
+        ]
     return tuple(found)

@@ -16,6 +16,7 @@ UPLINK_LIMIT = INTERFACE_LIMIT - len("ovs-")
 
 _INTERFACE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_NETWORK = re.compile(r"[a-z0-9_-]{1,32}")
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _CONTAINER_ID = re.compile(r"[1-9][0-9]{0,8}")
 
@@ -45,8 +46,10 @@ def interface_problem(name: str, limit: int = INTERFACE_LIMIT) -> tuple[str, str
 
 def bridge_problem(name: str) -> tuple[str, str] | None:
     """Like `interface_problem`, for bridges."""
-    if name.startswith("br-"):
-        return "names that start with br- belong to container engines.", "choose a name such as mesh or vmbr0."
+    for prefix in ("br-", "docker"):
+        if name.startswith(prefix):
+            problem = f"names that start with {prefix} belong to container engines."
+            return problem, "choose a name such as mesh or vmbr0."
     return interface_problem(name)
 
 
@@ -55,6 +58,16 @@ def uplink_problem(name: str) -> tuple[str, str] | None:
     if name in _UPLINK_WORDS:
         return f"its bridge end would be ovs-{name}, which belongs to Open vSwitch.", "choose another name."
     return interface_problem(name, UPLINK_LIMIT)
+
+
+def network_problem(name: str) -> tuple[str, str] | None:
+    """Why ``name`` cannot name a network of Netmaker."""
+    if _NETWORK.fullmatch(name):
+        return None
+    return (
+        "a network's name holds lower case letters, digits, '-' and '_', 32 at most.",
+        "choose a name such as privacy-mesh.",
+    )
 
 
 def container_problem(name: str) -> tuple[str, str] | None:

@@ -235,6 +235,18 @@ def endpoint_problem(value: str) -> Problem:
     return "an endpoint is HOST:PORT.", "write it like 192.0.2.10:51821."
 
 
+def address_problem(value: str) -> Problem:
+    """Why ``value`` is not the public address of a Netmaker host."""
+    try:
+        IPv4Address(value)
+    except AddressValueError:
+        return (
+            "the endpoint of a Netmaker host is an IPv4 address.",
+            "write it like 192.0.2.10; the port is listen_port.",
+        )
+    return None
+
+
 def is_wireguard_key(value: str) -> bool:
     """True for 32 bytes in base64."""
     try:

@@ -58,11 +58,16 @@ def _ends(node: Node) -> Iterator[tuple[VethEnd, str, str]]:
 def _check_names(node: Node, report: Report) -> None:
     interfaces = [(bridge.name, bridge.origin, "name", bridge.name) for bridge in node.bridges]
     interfaces += [(end.name, origin, key, end.name) for end, origin, key in _ends(node)]
+    netmaker = [uplink for uplink in node.uplinks if uplink.kind == "netmaker"]
     for uplink in node.uplinks:
         interfaces.append((uplink.gateway_port, uplink.origin, "name", uplink.name))
         interfaces.append((uplink.bridge_port, uplink.origin, "name", uplink.name))
-        if uplink.device is not None:
+        if uplink.device is not None and uplink not in netmaker[1:]:
             interfaces.append((uplink.device, uplink.origin, "device", uplink.device))
+    for extra in netmaker[1:]:
+        problem = f"the host is in network {netmaker[0].network} already, and netclient has one interface for all."
+        fix = "keep one uplink of kind netmaker a host."
+        report.fault(extra.origin, "network", extra.network, problem, fix)
     containers = node.containers
     interfaces += [(container.veth, container.origin, "veth", container.veth) for container in containers]
     report.unique(interfaces, "this interface name", "give every bridge, port and veth of a node its own name.")

@@ -24,6 +24,7 @@ def check_fleet(fleet: Fleet, faults: list[Fault]) -> None:
     report = Report(faults)
     for (kind, _network), members in fleet.meshes.items():
         _check_overlay(members, report)
+        _check_relay(members, report)
         if kind == "wireguard":
             _check_tunnels(members, report)
     _check_overlaps(fleet, report)
@@ -65,12 +66,8 @@ def _check_overlay(members: tuple[Member, ...], report: Report) -> None:
             report.fault(uplink.origin, "address", overlay, problem, "use one overlay network for one mesh.")
 
 
-def _check_tunnels(members: tuple[Member, ...], report: Report) -> None:
+def _check_relay(members: tuple[Member, ...], report: Report) -> None:
     uplinks = [member.uplink for member in members]
-    keys = [
-        (uplink.public_key, uplink.origin, "public_key", uplink.public_key) for uplink in uplinks if uplink.public_key
-    ]
-    report.unique(keys, "this public key", "make a key pair for every node with `wg genkey`.")
     relays = [uplink for uplink in uplinks if uplink.relay]
     for extra in relays[1:]:
         problem = f"the relay of {extra.network} is already {relays[0].origin}."
@@ -80,6 +77,14 @@ def _check_tunnels(members: tuple[Member, ...], report: Report) -> None:
         names = ", ".join(uplink.origin.partition(":")[0] for uplink in hidden)
         problem = f"{names} cannot reach each other: none has an endpoint and {hidden[0].network} has no relay."
         report.fault(hidden[1].origin, "endpoint", "(not set)", problem, "set relay: true on a node with an endpoint.")
+
+
+def _check_tunnels(members: tuple[Member, ...], report: Report) -> None:
+    uplinks = [member.uplink for member in members]
+    keys = [
+        (uplink.public_key, uplink.origin, "public_key", uplink.public_key) for uplink in uplinks if uplink.public_key
+    ]
+    report.unique(keys, "this public key", "make a key pair for every node with `wg genkey`.")
     for uplink in uplinks:
         if uplink.prefixes and gateway_peer(uplink, members) is None:
             problem = "nothing says which peer these are behind: the network has neither a relay nor exactly two nodes."

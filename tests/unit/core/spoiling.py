@@ -68,10 +68,10 @@ def extra_container(**values: Any) -> dict[str, Any]:
 
 def mesh_node(number: int, **values: Any) -> Inventory:
     """A third host, behind NAT like oo1424oo."""
-    tunnel = {"name": "nm", "kind": "wireguard", "bridge": "mesh", "public_key": key(3)}
+    mesh = {"name": "nm", "kind": "wireguard", "bridge": "mesh", "public_key": key(3)}
     return {
         BRIDGES: [{"name": "mesh", "subnet": f"10.{number}.0.0/24"}],
-        UPLINKS: [{**tunnel, "address": f"10.100.0.{number}/16", **values}],
+        UPLINKS: [{**mesh, "address": f"10.100.0.{number}/16", **values}],
     }
 
 
@@ -83,8 +83,14 @@ def without_relay(inventory: Inventory) -> None:
 def second_mesh(inventory: Inventory) -> None:
     """Both hosts meet on a second mesh too."""
     for host, number in ((HOME, 2), (DROPLET, 1)):
-        tunnel = {"name": "nm2", "kind": "netmaker", "bridge": "mesh", "network": "other"}
-        inventory[host][UPLINKS].append({**tunnel, "address": f"10.101.0.{number}/16"})
+        other = {
+            "name": "nm2",
+            "kind": "netmaker",
+            "bridge": "mesh",
+            "network": "other",
+            "endpoint": f"192.0.2.{number}",
+        }
+        inventory[host][UPLINKS].append({**other, "address": f"10.101.0.{number}/16"})
 
 
 def colliding_ofports() -> tuple[str, str]:
@@ -102,12 +108,31 @@ def colliding_ofports() -> tuple[str, str]:
 FIRST, SECOND = colliding_ofports()
 
 
-def netmaker(name: str, **values: Any) -> dict[str, Any]:
-    return {"name": name, "kind": "netmaker", "bridge": "mesh", "device": f"dev-{name}", **values}
+def tunnel(name: str, number: int, **values: Any) -> dict[str, Any]:
+    """An uplink of oo1424oo to a mesh that it is alone on."""
+    mesh = {"kind": "wireguard", "bridge": "mesh", "network": f"mesh{number}", "public_key": key(10 + number)}
+    return {"name": name, **mesh, "address": f"10.{100 + number}.0.2/16", **values}
 
 
 def same_ofport(inventory: Inventory) -> None:
-    inventory[HOME][UPLINKS] += [netmaker(FIRST, network="one"), netmaker(SECOND, network="two")]
+    inventory[HOME][UPLINKS] += [tunnel(FIRST, 1), tunnel(SECOND, 2)]
+
+
+def netmaker() -> Inventory:
+    """The droplet is the relay of two hosts behind NAT, all of them in Netmaker."""
+    inventory = one_bridge()
+    inventory["third"] = mesh_node(3)
+    more: Inventory = {HOME: {}, DROPLET: {"endpoint": "192.0.2.10"}, "third": {"listen_port": 51822}}
+    for host, values in more.items():
+        mesh = uplink(inventory, 0, host)
+        mesh.update(kind="netmaker", **values)
+        del mesh["public_key"]
+    return inventory
+
+
+def second_netmaker(inventory: Inventory) -> None:
+    mesh = {"name": "nm2", "kind": "netmaker", "bridge": "mesh", "network": "other"}
+    inventory[HOME][UPLINKS].append({**mesh, "address": "10.101.0.2/16"})
 
 
 LETTERS = (

@@ -35,6 +35,8 @@ def test_uplink_defaults(kind: str, device: str | None, mtu: int, is_mesh: bool,
     mine = {"name": "up", "kind": kind, "bridge": "mesh"}
     if kind == "wireguard":
         mine = one_bridge()["oo1424oo"]["socket_bridge_uplinks"][0] | mine
+    elif kind == "netmaker":
+        mine["address"] = "10.100.0.2/16"
     variables: dict[str, Any] = {
         "socket_bridge_bridges": [{"name": "mesh", "subnet": "10.0.0.0/24"}],
         "socket_bridge_uplinks": [mine],

@@ -153,7 +153,9 @@ def test_further_prefixes_are_behind_the_relay() -> None:
 
 def test_tunnels_are_wireguard_only() -> None:
     inventory = one_bridge()
-    inventory["oo1424oo"]["socket_bridge_uplinks"][0] = {"name": "nm-privacy", "kind": "netmaker", "bridge": "mesh"}
+    tunnel = inventory["oo1424oo"]["socket_bridge_uplinks"][0]
+    tunnel.update(kind="netmaker", network="other", address="10.101.0.2/16")
+    del tunnel["public_key"]
     assert links(inventory, "oo1424oo")["tunnels"] == []
 
 
