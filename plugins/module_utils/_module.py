@@ -8,10 +8,10 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.basic import AnsibleModule, env_fallback
 
 from ._errors import SocketNetworkError
 
@@ -25,3 +25,9 @@ def run_module(module: AnsibleModule, body: Callable[[AnsibleModule], dict[str, 
     for warning in result.pop("warnings", ()):
         module.warn(warning)
     module.exit_json(**result)
+
+
+def from_environment(spec: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
+    """``spec`` with the options in ``variables`` taken from the environment variable named there when not set."""
+    fallbacks = {name: {"fallback": (env_fallback, [variables[name]])} for name in spec if name in variables}
+    return {name: {**option, **fallbacks.get(name, {})} for name, option in spec.items()}
