@@ -103,15 +103,15 @@ class Systems:
     template: str
 
 
-def _key(kind: str, packages: list[str]) -> str:
-    codename, _number = debian.release()
-    recipe = [kind, codename, debian.architecture(), *packages, *debian.debian_sources(codename)]
+def digest(kind: str, packages: list[str], codename: str, *more: str) -> str:
+    """Changes with whatever decides the content of a system."""
+    recipe = [kind, codename, debian.architecture(), *packages, *debian.debian_sources(codename), *more]
     recipe += [path.read_text() for path in (Path(__file__), *sorted((HERE / "guest").glob("lab-*")))]
     return hashlib.sha256("\n".join(recipe).encode()).hexdigest()[:16]
 
 
-def _mmdebstrap(target: Path, packages: list[str], *options: str) -> None:
-    codename, _number = debian.release()
+def mmdebstrap(target: Path, packages: list[str], *options: str, codename: str) -> None:
+    """Install ``packages`` of a Debian release into ``target``."""
     log = target.with_suffix(".log")
     argv = ["mmdebstrap", "--mode=root", f"--include={','.join(packages)}", *options, *debian.proxy_options()]
     argv += ['--aptopt=Acquire::Languages "none"', '--aptopt=APT::Install-Recommends "false"']
@@ -124,20 +124,20 @@ def _mmdebstrap(target: Path, packages: list[str], *options: str) -> None:
         raise LabError(f"mmdebstrap failed with {done.returncode}; see {log}: {done.stderr.strip()[-1500:]}")
 
 
-def _write(root: Path, files: dict[str, str]) -> None:
+def write(root: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
 
-def _tune_host(root: Path) -> None:
+def tune_host(root: Path) -> None:
     """Fast boot, no network at boot, no package work later; all else stays as Debian ships it."""
     for unit in MASKED_UNITS:
         (root / "etc/systemd/system" / unit).symlink_to("/dev/null")
     for key in (root / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
-    _write(
+    write(
         root,
         {
             "etc/fstab": "",
@@ -158,7 +158,7 @@ def _tune_host(root: Path) -> None:
 def _tune_guest(root: Path) -> None:
     service = (HERE / "guest/lab-service.py").read_text()
     unit = (HERE / "guest/lab-service.service").read_text()
-    _write(
+    write(
         root,
         {
             "etc/machine-id": "",
@@ -177,14 +177,14 @@ def _tune_guest(root: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(name: str) -> Iterator[None]:
+def locked(name: str) -> Iterator[None]:
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _fresh(target: Path) -> Path:
+def fresh(target: Path) -> Path:
     """A place beside ``target`` to build in; what an interrupted build left there is removed."""
     part = target.with_name(target.name + ".part")
     for line in reversed(Path("/proc/mounts").read_text().splitlines()):
@@ -197,13 +197,14 @@ def _fresh(target: Path) -> Path:
 
 def build_rootfs(say: Callable[[str], None]) -> Path:
     """The hosts' root file system, a directory used as the lower layer of overlays."""
-    target = CACHE / f"host-{_key('host', HOST_PACKAGES)}"
-    with _locked("host"):
+    codename, _number = debian.release()
+    target = CACHE / f"host-{digest('host', HOST_PACKAGES, codename)}"
+    with locked("host"):
         if not target.is_dir():
-            begin, part = time.monotonic(), _fresh(target)
+            begin, part = time.monotonic(), fresh(target)
             say(f"host system: installing {len(HOST_PACKAGES)} packages and what they need")
-            _mmdebstrap(part, HOST_PACKAGES, "--variant=apt", "--skip=cleanup/apt/lists")
-            _tune_host(part)
+            mmdebstrap(part, HOST_PACKAGES, "--variant=apt", "--skip=cleanup/apt/lists", codename=codename)
+            tune_host(part)
             part.rename(target)
             say(f"host system: built in {time.monotonic() - begin:.0f} s")
             _forget_others("host-*", target)
@@ -212,12 +213,13 @@ def build_rootfs(say: Callable[[str], None]) -> Path:
 
 def build_image(say: Callable[[str], None]) -> Path:
     """The containers' image: a zstd tarball, with its digest beside it."""
-    target = CACHE / f"guest-{_key('guest', GUEST_PACKAGES)}.tar.zst"
-    with _locked("guest"):
+    codename, _number = debian.release()
+    target = CACHE / f"guest-{digest('guest', GUEST_PACKAGES, codename)}.tar.zst"
+    with locked("guest"):
         if not target.is_file():
-            begin, tree = time.monotonic(), _fresh(target.with_suffix(""))
+            begin, tree = time.monotonic(), fresh(target.with_suffix(""))
             say(f"guest image: installing {len(GUEST_PACKAGES)} packages and what they need")
-            _mmdebstrap(tree, GUEST_PACKAGES, "--variant=minbase")
+            mmdebstrap(tree, GUEST_PACKAGES, "--variant=minbase", codename=codename)
             _tune_guest(tree)
             part = target.with_name(target.name + ".part")
             pack = ["tar", "--numeric-owner", "--xattrs", "-I", "zstd -3 -T0", "-C", str(tree), "-cf", str(part), "."]
