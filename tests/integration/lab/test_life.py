@@ -31,10 +31,10 @@ def _no_lab() -> Iterator[None]:
     Lab().down()
 
 
-def start() -> subprocess.Popen[str]:
+def start(mesh: str = "wireguard") -> subprocess.Popen[str]:
     """`lab up`, at the moment when it begins to make networks and hosts."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "lab", "up"],
+        [sys.executable, "-m", "lab", "up", "--mesh", mesh],
         cwd=base.REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -48,6 +48,10 @@ def start() -> subprocess.Popen[str]:
 
 def has_host() -> bool:
     return any(host.is_running for host in Lab().hosts.values())
+
+
+def has_third_host() -> bool:
+    return "node3" in Lab().hosts and Lab().hosts["node3"].is_running
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
@@ -87,6 +91,19 @@ def test_killed_start_is_taken_down_later() -> None:
     assert done.returncode == 0, done.stdout
     assert traces() == []
     assert not has_host()
+
+
+def test_killed_start_with_netmaker_is_taken_down_by_the_next_start() -> None:
+    """Also its third host, although the next lab has none."""
+    process = start("netmaker")
+    base.wait_for("the third host", has_third_host)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(30)
+    successor = start("wireguard")
+    assert not any("node3" in trace for trace in traces())
+    os.kill(successor.pid, signal.SIGTERM)
+    successor.communicate(timeout=60)
+    assert traces() == []
 
 
 def test_start_that_fails_half_way_takes_all_down() -> None:

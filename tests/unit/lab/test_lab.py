@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import base, debian, ledger, probe, remote
+from lab import base, debian, ledger, netmaker, probe, remote
 
 DEBIAN_12_LINES = """\
 # deb http://other.example/debian bookworm main
@@ -141,3 +141,55 @@ def test_ledger_keeps_what_it_could_not_undo(tmp_path: Path, monkeypatch: pytest
     made.record("directory", tmp_path / "gone")
     assert made.release() == ["mount /somewhere: busy"]
     assert made.entries() == [["mount", "/somewhere"]]
+
+
+@pytest.fixture
+def no_programs(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment that names none of Netmaker's programs."""
+    for variable in netmaker.VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    return monkeypatch
+
+
+@pytest.mark.usefixtures("no_programs")
+def test_without_programs_stand_ins_are_built_and_called_so(tmp_path: Path) -> None:
+    found = netmaker.programs(tmp_path / "programs")
+    assert found.remark == "stand-in Netmaker"
+    assert all(
+        os.access(path, os.X_OK) and path.parent == tmp_path / "programs" for path in (found.server, found.client)
+    )
+
+
+def test_programs_of_the_environment_are_real(no_programs: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    no_programs.setenv("NETMAKER_BINARY", "/bin/true")
+    no_programs.setenv("NETCLIENT_BINARY", "/bin/false")
+    found = netmaker.programs(tmp_path / "programs")
+    assert (found.remark, found.server.name, found.client.name) == ("real Netmaker", "true", "false")
+    assert not (tmp_path / "programs").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"NETMAKER_BINARY": "/bin/true"}, "NETCLIENT_BINARY is not set"),
+        ({"NETCLIENT_BINARY": "/bin/true"}, "NETMAKER_BINARY is not set"),
+        ({"NETMAKER_BINARY": "/bin/true", "NETCLIENT_BINARY": "/etc/passwd"}, "NETCLIENT_BINARY=/etc/passwd is not a"),
+        ({"NETMAKER_BINARY": "/bin", "NETCLIENT_BINARY": "/bin/true"}, "NETMAKER_BINARY=/bin is not a program"),
+    ],
+)
+def test_half_a_pair_of_programs_is_refused(
+    no_programs: pytest.MonkeyPatch, tmp_path: Path, values: dict[str, str], words: str
+) -> None:
+    for variable, value in values.items():
+        no_programs.setenv(variable, value)
+    with pytest.raises(base.LabError, match=words):
+        netmaker.programs(tmp_path)
+
+
+def test_secrets_of_a_lab_are_made_up_anew() -> None:
+    found = netmaker.Programs(Path("/s"), Path("/c"), are_real=True)
+    first, second = netmaker.inventory(found), netmaker.inventory(found)
+    assert first["server_program"] == "/s"
+    for name in ("master_key", "admin_password", "broker_password"):
+        assert len(first[name]) >= 30
+        assert first[name] != second[name]
