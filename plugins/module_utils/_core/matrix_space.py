@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from .cube import Budget, cover, intersection, overlap
 from .fields import FIELDS, Bits, Field
@@ -34,7 +34,9 @@ class Region:
     def without(self, taken: Iterable[Bits]) -> Region | None:
         """What of it is in none of ``taken``; None as in `narrowed`."""
         holes = remaining(self.cube, taken)
-        return None if holes is None else replace(self, holes=tuple(dict.fromkeys(self.holes + holes)))
+        if holes == ():
+            return self
+        return None if holes is None else Region(self.cube, tuple(dict.fromkeys(self.holes + holes)))
 
     def is_empty(self, budget: Budget) -> bool:
         """Whether the holes take all of it together. Raises OutOfBudgetError."""
@@ -92,7 +94,7 @@ class Header:
     def put(self, bits: Bits) -> Header:
         """With ``bits`` written."""
         known = Bits(self.known.value & ~bits.mask | bits.value, self.known.mask | bits.mask)
-        return replace(self, known=known)
+        return Header(known, self.moved)
 
     def copied(self, source: Field, target: Field, of: Header | None = None) -> Header:
         """With ``target`` as ``source`` is (in ``of``, or in this header)."""

@@ -1,0 +1,55 @@
+# Copyright: op-dbus maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# PRIVATE to op_dbus.socket_network: no stability is promised to other collections.
+"""What a change opens and what it closes: the difference of two matrices, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .matrix_area import Area, minus
+from .matrix_rows import Pair, Row, area_rows, areas_of, row_area
+from .matrix_text import entries
+
+
+def difference(before: Sequence[Row], after: Sequence[Row]) -> dict[str, list[Row]]:
+    """``opens`` and ``closes``: rows without path. ``deciding`` names the lines that let (or did let) them through."""
+    old, new = areas_of(before), areas_of(after)
+    return {"opens": list(_more(new, old, after)), "closes": list(_more(old, new, before))}
+
+
+def _more(new: Mapping[Pair, Area], old: Mapping[Pair, Area], rows: Sequence[Row]) -> Iterator[Row]:
+    by_pair: dict[Pair, list[Row]] = {}
+    for row in rows:
+        by_pair.setdefault((row["source"], row["destination"], row["published"]), []).append(row)
+    for pair, area in sorted(new.items()):
+        added = minus(area, old.get(pair, {}))
+        for part in area_rows(added):
+            own = row_area(part)
+            causes = [row["origin"] for row in by_pair[pair] if minus(own, row_area(row)) != own]
+            source, destination, published = pair
+            yield {
+                "source": source,
+                "destination": destination,
+                **part,
+                "published": published,
+                "deciding": list(dict.fromkeys(causes)),
+            }
+
+
+def difference_report(changes: Mapping[str, Sequence[Row]], containers: Sequence[str]) -> Iterator[str]:
+    """Lines that tell ``changes``."""
+    for verb, words in (("opens", "This change opens:"), ("closes", "This change closes:")):
+        by_destination: dict[str, list[dict[str, Any]]] = {}
+        for row in changes[verb]:
+            by_destination.setdefault(row["destination"], []).append(row)
+        if by_destination:
+            yield words
+        for destination, rows in sorted(by_destination.items()):
+            yield f"  {destination}"
+            yield from (f"    {line}" for line in entries(rows, containers))
+    if not changes["opens"] and not changes["closes"]:
+        yield "This change opens and closes nothing."
