@@ -12,26 +12,26 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 INTERPRETER = "/usr/bin/python3"
-PACKAGE = "netmaker_stand_in"
 SERVER_NAME = "netmaker-stand-in"
 CLIENT_NAME = "netclient-stand-in"
 
 
 def build_server(directory: Path) -> Path:
     """Write the server there. Returns its path."""
-    program = directory / SERVER_NAME
-    with tempfile.TemporaryDirectory() as scratch:
-        shutil.copytree(HERE / "server", Path(scratch) / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
-        start = f"import sys\nfrom {PACKAGE}.__main__ import main\nsys.exit(main())\n"
-        (Path(scratch) / "__main__.py").write_text(start)
-        zipapp.create_archive(scratch, program, INTERPRETER)
-    program.chmod(0o755)
-    return program
+    return _build("server", directory / SERVER_NAME)
 
 
 def build_client(directory: Path) -> Path:
-    """Copy the client there. Returns its path."""
-    program = directory / CLIENT_NAME
-    shutil.copyfile(HERE / "netclient.py", program)
+    """Write the client there. Returns its path."""
+    return _build("client", directory / CLIENT_NAME)
+
+
+def _build(package: str, program: Path) -> Path:
+    name = program.name.replace("-", "_")
+    with tempfile.TemporaryDirectory() as scratch:
+        shutil.copytree(HERE / package, Path(scratch) / name, ignore=shutil.ignore_patterns("__pycache__"))
+        start = f"import sys\nfrom {name}.__main__ import main\nsys.exit(main())\n"
+        (Path(scratch) / "__main__.py").write_text(start)
+        zipapp.create_archive(scratch, program, INTERPRETER)
     program.chmod(0o755)
     return program

@@ -4,9 +4,9 @@
 """Faults that a test asks for, over routes of its own: POST, GET and DELETE /stand-in/faults, PUT /stand-in/clock.
 
 A fault is JSON: ``method`` and ``path`` (regular expressions that must match the whole word), ``times`` (how often it
-strikes, default once), ``skip`` (how many matching requests pass first), ``status`` (the answer's), ``text`` (its body),
-``drop`` (close the connection instead of an answer), ``after`` (do the work first: the write is done, its answer is
-lost), ``delay`` (seconds before the answer, whatever it is).
+strikes, default once), ``skip`` (how many matching requests pass first), ``status`` (the answer's), ``text`` (its
+body), ``drop`` (close the connection instead of an answer), ``after`` (do the work first: the write is done, its
+answer is lost), ``delay`` (seconds before the answer, whatever it is).
 """
 
 from __future__ import annotations
