@@ -38,7 +38,7 @@ def _deb822_style(text: str) -> list[tuple[str, str, list[str]]]:
 
 
 def debian_sources(codename: str) -> list[str]:
-    """One-line apt sources of a release and its updates, from this machine's own mirrors. Those of vendors are left out."""
+    """One-line apt sources of a release and its updates, from this machine's mirrors; no vendor's."""
     entries: list[tuple[str, str, list[str]]] = []
     for path in [APT / "sources.list", *sorted((APT / "sources.list.d").glob("*"))]:
         if path.suffix == ".sources":
