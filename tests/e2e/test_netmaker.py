@@ -47,9 +47,7 @@ def test_container_of_the_droplet_crosses_the_mesh(world: World, watch: Watch, s
         wan.wait_for("UDP")
     assert counted.of(service("10.0.0.102", 443)) == 1
     assert bare.lines == []
-    seen(
-        f"{len(tunnel.lines)} packets on netmaker, {len(wan.lines)} of WireGuard on the WAN, {len(bare.lines)} bare ones"
-    )
+    seen(f"{len(tunnel.lines)} packets on netmaker; on the WAN {len(wan.lines)} of WireGuard, {len(bare.lines)} bare")
 
 
 @pytest.mark.parametrize(
