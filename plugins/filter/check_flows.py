@@ -12,7 +12,8 @@ version_added: 0.1.0
 short_description: Find dead, ambiguous and stray OpenFlow rules before a switch sees them
 description:
   - Tells which rules never act because rules of higher priority take all their packets, alone or together, which
-    contradict each other at the same priority, which tables no packet reaches, and which ways and ports lead nowhere.
+    contradict each other at the same priority, which tables no packet reaches, which rules no packet of their table
+    can match, and which ways and ports lead nowhere.
   - The answer is exact for the fields that rules can match; a rule is never accused wrongly.
   - Reads the matches and actions that this collection's own rules are made of, and those of plain lists of the same
     kind (see the notes). Anything else is an error that names the line; nothing is guessed.
@@ -76,6 +77,7 @@ _value:
         - V(duplicate), a later rule has the same match and priority and replaces it.
         - V(ambiguous), a rule of the same priority matches some of the same packets and does something else.
         - V(unreachable_table), no packet comes to its table, or to the table that it learns into.
+        - V(unreachable_rule), no packet that comes to its table has the value that it matches.
         - V(goto_nowhere), it sends packets to a table without rules.
         - V(goto_backward), it goes to a table that is not a later one.
         - V(no_such_port), the bridge does not have the port that it names.

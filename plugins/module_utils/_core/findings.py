@@ -7,10 +7,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .fields import Bits, Field, flags_text, ipv4_text, mac_text
+from .reach import Misfit
 from .rules import Rule
 
 KINDS = (
@@ -19,6 +21,7 @@ KINDS = (
     "duplicate",
     "ambiguous",
     "unreachable_table",
+    "unreachable_rule",
     "goto_nowhere",
     "goto_backward",
     "no_such_port",
@@ -125,6 +128,39 @@ def unreachable_table(rule: Rule, count: int, leads: Sequence[Rule]) -> Finding:
         remedy = f"Add goto_table:{table} to a rule of an earlier table that is reached, or remove the rules."
     explanation = f"No packet reaches table {table}, which has {count} rule{'s' if count > 1 else ''}: {why}."
     return Finding("unreachable_table", rule, (), explanation, remedy)
+
+
+def unreachable_rule(misfit: Misfit) -> Finding:
+    rule, name = misfit.rule, misfit.field.name
+    wanted, seen = _wanted(misfit.field, misfit.wanted), _seen(misfit.field, misfit.seen)
+    if name in ("ct_state", "ct_zone", "ct_mark") and misfit.seen == {0}:
+        why = f"no packet that comes to table {rule.table} has been through ct(table=...), so {name} is 0 there"
+        remedy = f"Send packets through ct() to table {rule.table} first, or leave {name} out."
+    else:
+        why = f"no packet that comes to table {rule.table} has {name}={wanted}; there it is {seen}"
+        remedy = f"Set {name} before table {rule.table}, lead other packets there, or match what comes there."
+    return Finding("unreachable_rule", rule, (), f"Never acts: {why}.", remedy)
+
+
+def _wanted(field: Field, bits: Bits) -> str:
+    whole = bits.mask == (1 << field.width) - 1
+    return _value(field, bits.value) if whole else f"{bits.value:#x}/{bits.mask:#x}"
+
+
+def _seen(field: Field, values: Collection[int]) -> str:
+    shown = [_value(field, value) for value in sorted(values)[:5]]
+    if len(values) > len(shown):
+        shown.append(f"one of {len(values) - len(shown)} more")
+    return " or ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def _value(field: Field, value: int) -> str:
+    texts: dict[str, Callable[[int], str]] = {"mac": mac_text, "ipv4": ipv4_text, "ct_state": _flags}
+    return texts.get(field.kind, hex)(value)
+
+
+def _flags(value: int) -> str:
+    return flags_text("ct_state", value)
 
 
 def learns_in_vain(rule: Rule, table: int) -> Finding:

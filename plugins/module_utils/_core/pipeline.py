@@ -30,7 +30,10 @@ def socket_flows(view: View) -> Iterator[Flow]:
         yield from link_flows(view, link)
     yield arp_reply(view)
     yield from _connection_flows(view)
-    yield from _policy_flows(view)
+    policy = list(_policy_flows(view))
+    yield from policy
+    if any(L3 in rule.next_tables for rule in policy):
+        yield _commit(view)
     yield from _routing_flows(view)
 
 
@@ -119,8 +122,13 @@ def _connection_flows(view: View) -> Iterator[Flow]:
     yield flow(STATE, 200, (field("ct_state", "+inv+trk"), IP), DROP, f"{view.bridge.origin} (invalid packets)")
     yield flow(STATE, 100, (field("ct_state", "-new+trk"), IP), (goto(L3),), origin)
     yield flow(STATE, 90, (field("ct_state", "+new+trk"), IP), (goto(STEER),), origin)
-    remember = ct(f"commit,zone={zone},exec(move:NXM_NX_REG0[]->NXM_NX_CT_MARK[])")
-    yield flow(COMMIT, 100, (field("ct_state", "+new+trk"), IP), (remember, goto(OUT)), origin)
+
+
+def _commit(view: View) -> Flow:
+    """Remember who opened a connection. Where the policy lets none in, nothing new ever comes here."""
+    origin = f"{view.bridge.origin} (connection tracking)"
+    remember = ct(f"commit,zone={view.bridge.ct_zone},exec(move:NXM_NX_REG0[]->NXM_NX_CT_MARK[])")
+    return flow(COMMIT, 100, (field("ct_state", "+new+trk"), IP), (remember, goto(OUT)), origin)
 
 
 def _policy_flows(view: View) -> Iterator[Flow]:
@@ -131,7 +139,7 @@ def _policy_flows(view: View) -> Iterator[Flow]:
     stray = (bare("tcp"), field("tcp_flags", "-syn"))
     yield flow(POLICY, 190, stray, DROP, f"{origin} (a connection starts with SYN)")
     yield flow(POLICY, 150, (IP, field("nw_dst", view.subnet)), DROP, f"{view.subnet_origin} (isolation)")
-    for link in view.links:
+    for link in view.links if view.containers else ():
         for route in link.routes:
             match = (IP, ANY_CONTAINER, field("nw_dst", route.prefix))
             yield flow(POLICY, 110, match, (goto(L3),), f"{route.origin} through {link.origin}")

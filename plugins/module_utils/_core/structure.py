@@ -13,6 +13,7 @@ from . import findings
 from .actions import Ct, Goto, Learn, Output, Resubmit
 from .fields import FIELDS, LOCAL
 from .findings import Finding
+from .reach import reach
 from .rules import FlowReader, Rule
 
 _IN_PORT = FIELDS["in_port"]
@@ -25,14 +26,13 @@ def next_tables(rule: Rule) -> list[int]:
 
 
 def table_findings(tables: Mapping[int, Sequence[Rule]], dead: Collection[int]) -> Iterator[Finding]:
-    """Unreachable tables, and ways that lead nowhere or back. ``dead`` holds the id() of rules that never act."""
-    reached, pending = {0}, [0]
-    while pending:
-        for rule in tables.get(pending.pop(), ()):
-            if id(rule) not in dead:
-                ahead = set(next_tables(rule)) - reached
-                reached |= ahead
-                pending += ahead
+    """Tables and rules that no packet comes to, and ways that lead nowhere or back.
+
+    ``dead`` holds the id() of rules that never act.
+    """
+    reached = reach(tables, dead)
+    for misfit in reached.misfits:
+        yield findings.unreachable_rule(misfit)
     leads: dict[int, list[Rule]] = {}
     learned = set()
     for rules in tables.values():
@@ -41,10 +41,10 @@ def table_findings(tables: Mapping[int, Sequence[Rule]], dead: Collection[int]) 
                 leads.setdefault(table, []).append(rule)
             learned |= {action.table for action in rule.actions if isinstance(action, Learn)}
     for table, rules in sorted(tables.items()):
-        if table not in reached:
+        if table not in reached.tables:
             yield findings.unreachable_table(rules[0], len(rules), leads.get(table, []))
         for rule in rules:
-            yield from _ways(rule, {*tables, *learned}, reached)
+            yield from _ways(rule, {*tables, *learned}, reached.tables)
 
 
 def _ways(rule: Rule, tables: Collection[int], reached: Collection[int]) -> Iterator[Finding]:

@@ -35,7 +35,7 @@ def test_a_finding_tells_bridge_line_origin_and_cause(compiled: dict[str, Any]) 
     cookie = own.split(",")[0].removeprefix("cookie=")
     compiled["vmbr0"]["flows"] = [*flows, "table=50,priority=240,ip,nw_dst=10.2.0.0/25,actions=drop"]
     findings = check_flows(compiled)
-    assert {finding["kind"] for finding in findings} == {"dead"}
+    assert {finding["kind"] for finding in findings} == {"dead", "unreachable_rule"}
     assert {finding["bridge"] for finding in findings} == {"vmbr0"}
     (dead,) = [finding for finding in findings if finding["rule"] == own]
     assert dead["line"] == flows.index(own) + 1
@@ -54,7 +54,7 @@ def test_a_rule_without_its_port_is_told_with_the_bridge_that_has_it(compiled: d
 def test_a_missing_table_is_noticed_from_both_sides(compiled: dict[str, Any]) -> None:
     compiled["vmbr0"]["flows"] = [line for line in compiled["vmbr0"]["flows"] if ",table=30," not in line]
     findings = {finding["kind"]: finding for finding in check_flows(compiled)}
-    assert set(findings) == {"goto_nowhere", "unreachable_table"}
+    assert set(findings) == {"goto_nowhere", "unreachable_table", "unreachable_rule"}
     assert findings["goto_nowhere"]["origin"] == "left: socket_bridge_bridges[vmbr0] (connection tracking)"
     assert "table=40" in findings["unreachable_table"]["rule"]
 

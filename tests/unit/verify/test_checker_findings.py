@@ -131,10 +131,10 @@ def test_of_several_causes_the_one_that_takes_the_packets_first_is_named() -> No
 
 
 def test_many_causes_are_counted() -> None:
-    eighths = [f"priority=2,reg0={number}/7,actions=drop" for number in range(8)]
-    (finding,) = found("\n".join([*eighths, "priority=1,actions=normal"]))
+    eighths = [f"priority=2,tp_dst={number}/7,tcp,actions=drop" for number in range(8)]
+    (finding,) = found("\n".join([*eighths, "priority=1,tcp,actions=normal"]))
     assert len(finding.by) == 8
-    assert finding.explanation.endswith("line 5 (priority=2,reg0=4/7,actions=drop), 3 more, of higher priority.")
+    assert finding.explanation.endswith("line 5 (priority=2,tp_dst=4/7,tcp,actions=drop), 3 more, of higher priority.")
 
 
 @pytest.mark.parametrize(
