@@ -19,8 +19,8 @@ _PHRASES = (
     ("key names must be unique", "key_name_taken", "take another name, or remove the key that has it."),
     ("only set one routing node on ce", "ce_limit", "give the range to one host; several need Netmaker Pro."),
     ("cidr already in use", "cidr_overlap", "take a range that no other network of the server overlaps."),
-    ("out of range", "out_of_range", "take an address within the network's range."),
-    ("not in the network range", "out_of_range", "take an address within the network's range."),
+    ("already allocated", "address_in_use", "take another address, or remove the node that holds it."),
+    ("out of network range", "out_of_range", "take an address within the network's range."),
 )
 """Words of the server (in lower case) -> error code, and what to do."""
 _CREDENTIALS = (

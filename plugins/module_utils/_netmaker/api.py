@@ -99,10 +99,13 @@ class Api:
         return [row for row in rows if row.get("network") == network]
 
     def nodes(self, network: str | None = None) -> list[Json]:
-        """Nodes of ``network`` or of all; without external clients, which the same list holds."""
+        """Nodes of hosts, in ``network`` or in all."""
+        return [node for node in self.nodes_and_clients(network) if not node.get("is_static")]
+
+    def nodes_and_clients(self, network: str | None = None) -> list[Json]:
+        """Nodes of hosts and, with ``is_static``, external clients, which the server lists together."""
         path = f"/api/nodes/{_part(network)}" if network else "/api/nodes"
-        found = _rows(self.client.get(path, what=f"listing nodes of {network or 'all networks'}"))
-        return [node for node in found if not node.get("is_static")]
+        return _rows(self.client.get(path, what=f"listing nodes of {network or 'all networks'}"))
 
     def update_node(self, body: Json) -> None:
         path = f"/api/nodes/{_part(body['network'])}/{_part(body['id'])}"
