@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
-from .cube import Budget
+from .cube import Budget, intersection
 from .fields import FIELDS, ICMP, TCP, UDP, Bits
 from .matrix_space import Region
 
@@ -169,7 +169,7 @@ def _blocks(cube: Bits, holes: list[Bits], number: int | None, budget: Budget) -
 
     if mixed:
         return blocks_of([block(piece) for piece in _pieces(plain, bare, budget)])
-    return blocks_of([block(plain)], [block(hole) for hole in seen])
+    return blocks_of([block(plain)], [block(intersection(plain, hole)) for hole in seen])
 
 
 def _pieces(cube: Bits, holes: list[Bits], budget: Budget) -> Iterator[Bits]:
