@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.netmaker.contract import ADMIN, Members
 from tests.integration.netmaker.servers import STAND_IN, Netmaker, kinds, running
 
 Starter = Callable[..., AbstractContextManager[Netmaker]]
@@ -45,3 +46,18 @@ def start_standin(request: pytest.FixtureRequest, tmp_path: Path) -> Starter:
         return running(request.param, tmp_path / "server", **environment)
 
     return start
+
+
+@pytest.fixture
+def members(netmaker: Netmaker) -> Members:
+    """A network with two members."""
+    network = netmaker.network()["netid"]
+    return Members(netmaker, network, netmaker.join(network), netmaker.join(network))
+
+
+@pytest.fixture(scope="module")
+def user_token(netmaker: Netmaker) -> str:
+    """Of a superadmin made for it."""
+    assert netmaker.call("POST", "/api/users/adm/createsuperadmin", ADMIN, token=None).status == 200
+    answer = netmaker.call("POST", "/api/users/adm/authenticate", ADMIN, token=None)
+    return str(answer.body["Response"]["AuthToken"])

@@ -92,6 +92,7 @@ class Netmaker:
     environment: dict[str, str] = field(default_factory=dict)
     trusted: Path | None = None
     _process: subprocess.Popen[bytes] | None = None
+    _networks: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
     def is_stand_in(self) -> bool:
@@ -157,8 +158,8 @@ class Netmaker:
 
     def network(self, addressrange: str | None = None, **fields: object) -> dict[str, Any]:
         """Make a network with a name of its own and a range that no other test uses."""
-        number = next(_numbers)
-        body = {"netid": f"net-{number}", "addressrange": addressrange or f"10.{number + 1}.0.0/16", **fields}
+        number = next(self._networks)
+        body = {"netid": f"net-{number}", "addressrange": addressrange or f"10.{number}.0.0/16", **fields}
         return self._made("POST", "/api/networks", body)
 
     def key(self, network: str, **fields: object) -> dict[str, Any]:

@@ -28,7 +28,6 @@ CHANGEABLE: dict[str, Any] = {
     "networkrange6": "",
     "address": "",
     "address6": "",
-    "server": "",
     "connected": False,
     "pendingdelete": False,
     "expdatetime": 0,

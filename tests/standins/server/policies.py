@@ -75,6 +75,8 @@ class Policies:
         if call.caller == MASTER:
             raise Problem(400, NO_RECORD)
         body: dict[str, Any] = call.document()
+        if body.get("allowed_traffic_direction") != 1:
+            raise Problem(400, "one way policies are not for this edition")
         policy = {**_policy("", "", "", EVERYTHING, self._state.stamp()), **body}
         policy.update(id=str(uuid.uuid4()), default=False, created_by=call.caller)
         return answers.wrapped(self._store.put("acls", policy["id"], policy), "created the policy")
