@@ -28,6 +28,8 @@ from .layout import Wanted
 from .machine import Machine, read_units
 from .versions import check_program, check_step
 
+_PAUSE = 0.2
+"""Seconds between two looks at a server that starts."""
 _UNIT_FILES = {name: f"{layout.UNITS}/{name}" for name in layout.RUNNING}
 
 
@@ -212,7 +214,7 @@ class Present:
                     f"{layout.SERVER} {state} {self.timeout} seconds after its start. It said: {said}",
                     fix=f"see `systemctl status 'netmaker*'` and `journalctl -u {layout.BROKER}`.",
                 )
-            self.client.pause(0.2)
+            time.sleep(_PAUSE)
         check_program(str(answer["version"]), self.wanted.version, self.wanted.program)
 
 

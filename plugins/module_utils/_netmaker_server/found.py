@@ -17,7 +17,7 @@ from .._runner import Runner
 from . import layout, texts
 from .layout import Wanted
 
-_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
+DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
 _PATH = re.compile(r"/[\w./@+-]*")
 _DESCRIPTION = re.compile(r"^Description=Netmaker: server (\S+)$", re.MULTILINE)
 TOOLS = {"nft": "nftables", "openssl": "openssl", "sqlite3": "sqlite3", "caddy": "caddy", "mosquitto": "mosquitto"}
@@ -25,7 +25,7 @@ TOOLS = {"nft": "nftables", "openssl": "openssl", "sqlite3": "sqlite3", "caddy":
 
 def wanted_of(params: dict[str, Any]) -> Wanted:
     """The module's parameters, checked for what would break out of a file that they are written to."""
-    if not _DOMAIN.fullmatch(params["domain"]):
+    if not DOMAIN.fullmatch(params["domain"]):
         raise RefusedError(f"domain {params['domain']!r} is no domain name.", fix="write it like nm.example.org.")
     for name in ("program", "certificate_file", "key_file", "backup_directory"):
         if params[name] is not None and not _PATH.fullmatch(params[name]):

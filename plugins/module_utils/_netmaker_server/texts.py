@@ -55,6 +55,7 @@ _SERVER_TOPICS = (
     "write node/update/+/+",
     "write host/dns/sync/#",
     "write feature_flags/{name}",
+    "write serversync/{name}",
 )
 _CLIENT_TOPICS = (
     "read peers/host/+/{name}",
