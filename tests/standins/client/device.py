@@ -46,7 +46,7 @@ class Device:
             key = base64.b64encode(bytes(peer["PublicKey"])).decode()
             lines += ["[Peer]", f"PublicKey = {key}", f"AllowedIPs = {allowed}"]
             lines.append(f"PersistentKeepalive = {peer['PersistentKeepaliveInterval'] // SECOND}")
-            if peer["Endpoint"]:
+            if peer["Endpoint"] and peer["Endpoint"]["IP"]:
                 lines.append(f"Endpoint = {peer['Endpoint']['IP']}:{peer['Endpoint']['Port']}")
         return "\n".join(lines) + "\n"
 

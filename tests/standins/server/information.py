@@ -17,7 +17,7 @@ from .state import NEVER, State
 FLAGS = (
     *("enable_egress_ha", "enable_network_activity", "enable_oauth", "enable_idp_integration"),
     *("allow_multi_server_license", "enable_gws_ha", "enable_device_approval", "enable_flow_logs"),
-    *("enable_posture_checks", "enable_overlapping_egress_ranges", "enable_jit_access"),
+    *("enable_posture_checks", "enable_overlapping_egress_ranges", "enable_jit"),
 )
 SHORTEST_LIFE, LONGEST_LIFE = 5, 525600
 SHORTEST_DETECTION = 15

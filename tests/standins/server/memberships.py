@@ -98,6 +98,7 @@ def make_gateway(state: State, node: Document) -> None:
         ingresspersistentkeepalive=20,
         ingressmtu=1420,
         metadata="gateway",
+        posture_check_violations=[],
         tags={f"{node['network']}.gateways": {}},
         lastmodified=int(state.now()),
     )

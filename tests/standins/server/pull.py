@@ -17,6 +17,12 @@ SHOWN = (
 )
 KEEPALIVE = 20_000_000_000
 SECOND = 1_000_000_000
+API_ONLY = frozenset(
+    ("allowedips", "auto_relayed_peers", "egressgatewayranges_with_metric", "dnson", "status", "country")
+)
+"""Fields of a node that its host is not told."""
+
+NO_RANGES = {"ranges": None, "ranges_with_metric": None}
 NO_NETWORK = {"IP": "", "Mask": None}
 HARDEST = 256
 """The metric of a range that was given none."""
@@ -88,8 +94,17 @@ def pull(state: State, host: Document) -> Document:
         "nodes": [node_for_client(node) for node in own],
         "peers": list(peers.values()),
         "server_config": server_config(state),
+        "host_network_info": {},
         "egress_network_routes": routes,
-        "fw_update": {"allow_all": True, "networks": []},
+        "fw_update": {
+            "allow_all": True,
+            "networks": [],
+            "is_egress_gw": False,
+            "is_ingress_gw": False,
+            "egress_info": {},
+            "ingress_info": {},
+            "acl_rules": {},
+        },
         "change_default_gw": False,
         "default_gw_ip": "",
         "is_inet_gw": False,
@@ -106,11 +121,19 @@ def pull(state: State, host: Document) -> Document:
 
 def node_for_client(node: Document) -> Document:
     """Addresses as {IP, Mask} instead of texts, times as texts instead of numbers."""
+    shown = {field: value for field, value in node.items() if field not in API_ONLY}
     return {
-        **node,
+        **shown,
         **{field: _as_network(node[field]) for field in ("address", "address6", "networkrange", "networkrange6")},
         "localaddress": NO_NETWORK,
         "action": "delete" if node["pendingdelete"] else "",
+        "auto_relayed_peers_v1": None,
+        "country_code": "",
+        "egressgatewayrequest": {**dict.fromkeys(("nodeid", "netid", "natenabled"), ""), **NO_RANGES},
+        "ingressgatewayrange": "",
+        "ingressgatewayrange6": "",
+        "node_status": "",
+        "additional_rag_ips": None,
         "lastmodified": NEVER,
         "lastcheckin": NEVER,
         "lastpeerupdate": NEVER,
@@ -161,7 +184,7 @@ def _peer(state: State, node: Document) -> Document:
         "Remove": False,
         "UpdateOnly": False,
         "PresharedKey": None,
-        "Endpoint": {"IP": endpoint, "Port": port, "Zone": ""} if endpoint else None,
+        "Endpoint": {"IP": endpoint, "Port": port, "Zone": ""},
         "PersistentKeepaliveInterval": host["persistentkeepalive"] or KEEPALIVE,
         "ReplaceAllowedIPs": True,
         "AllowedIPs": None,
@@ -184,7 +207,7 @@ def _route(state: State, node: Document, other: Document, row: Document) -> Docu
                 "virtual_network": "",
                 "route_metric": metric if 0 < metric < 999 else HARDEST,
                 "nat": row["nat"],
-                "mode": row["mode"],
+                "nat_mode": "",
             }
         ],
         "network": node["network"],

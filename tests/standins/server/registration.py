@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import base64
+
 from aiohttp import web
 
 from . import answers
@@ -56,6 +58,7 @@ class Registration:
         return {
             **EMPTY,
             **{field: value for field, value in body.items() if field in EMPTY},
+            "traffickeypublic": _as_text(body["traffickeypublic"]),
             "hostpass": hash_password(str(body.get("hostpass", ""))),
             "autoupdate": config["netclientautoupdate"],
             "dns_status": "yes" if config["manage_dns"] else "no",
@@ -131,6 +134,11 @@ EMPTY: Document = {
     "created_at": NEVER,
     "updated_at": NEVER,
 }
+
+
+def _as_text(data: str | list[int]) -> str:
+    """Bytes come as numbers or in base64, and are told in base64."""
+    return data if isinstance(data, str) else base64.b64encode(bytes(data)).decode()
 
 
 def _version(text: str) -> tuple[int, ...]:
