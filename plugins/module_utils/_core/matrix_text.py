@@ -8,17 +8,16 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from ipaddress import IPv4Address, summarize_address_range
-from typing import Any
 
 from .fields import ipv4_text
 from .matrix_area import ADDRESSES, Ranges, combined, first_only
 from .matrix_rows import Row, row_area
 from .validate import NEVER_ROUTED
 
-WIDTH = 92
-"""Columns; a callback of Ansible indents the lines by some more."""
+WIDTH = 72
+"""Columns, so that 80 hold the lines as the callback of Ansible indents and quotes them."""
 
 _INDENT = 2
 _SHOWN = 6
@@ -121,13 +120,3 @@ def _wrapped(head: str, text: str) -> Iterator[str]:
 
 def _indented(lines: Iterator[str] | list[str]) -> Iterator[str]:
     return (" " * _INDENT + line for line in lines)
-
-
-def plain_matrix(rows: Sequence[Row], stopped: Sequence[Row], containers: Sequence[str]) -> Mapping[str, Any]:
-    """The matrix as the filters give it and as it is saved."""
-    return {
-        "rows": rows,
-        "stopped": stopped,
-        "containers": containers,
-        "table": list(table(rows, stopped, containers)),
-    }

@@ -32,7 +32,6 @@ def service(name: str, protocol: str, port: int, *exposed_to: str, **more: Any) 
 
 def three_hosts() -> dict[str, dict[str, Any]]:
     """`one` is on the mesh red, `three` on blue, `two` on both; `three` has a transit bridge."""
-    web = service("web", "tcp", 80, "local", "internet", public_port=8080)
     one = {
         "socket_bridge_bridges": [{"name": "mesh", "subnet": "10.11.0.0/24"}],
         "socket_bridge_uplinks": [
@@ -44,7 +43,10 @@ def three_hosts() -> dict[str, dict[str, Any]]:
                 10,
                 "10.11.0",
                 egress="warp0",
-                services=[service("web", "tcp", 80, "local", "internet", public_port=8080)],
+                services=[
+                    service("web", "tcp", 80, "local", "internet", public_port=8080),
+                    service("quic", "udp", 80, "host"),
+                ],
             ),
             container(
                 11, "10.11.0", services=[service("dns", "udp", 53, "mesh"), service("dns-tcp", "tcp", 53, "mesh")]

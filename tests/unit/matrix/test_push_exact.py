@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.conntrack import Conntrack, Packet
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.cube import Budget
@@ -17,12 +19,15 @@ from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.field
     flag_bits,
     packed,
 )
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.matrix_bridges import Carried
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.matrix_push import (
     Switch,
     Way,
+    entering,
     first_packets,
 )
-from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.matrix_space import Region
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.matrix_space import Header, Region
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.packet import Place
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.rules import FlowReader, Rule
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.simulator import Simulator
 from hypothesis import given, settings
@@ -222,6 +227,46 @@ def test_the_rules_of_a_way_are_those_that_the_simulator_applies(lines: list[str
         steps = {step.rule for step in result.steps if step.rule}
         mine = [way for way in found if has(way.region, symbolic(header))]
         assert {rule for way in mine for rule in way.rules} == steps
+
+
+@settings(max_examples=25, deadline=None)
+@given(some_rules(), some_rules())
+def test_bridges_in_a_row_are_the_simulator_twice(near: list[str], far: list[str]) -> None:
+    """What the first bridge sends to port 2 comes in at port 1 of the next."""
+    here, there = FlowReader().read(near), FlowReader().read(far)
+    place, budget = Place("host", "bridge", "port", 1), Budget(1_000_000)
+    start = Carried(Region(first_packets(1)), Header())
+    arrived: list[tuple[int, Carried]] = []
+    for way in ways(here):
+        after = start.along(way, place, budget) if way.port == 2 else None
+        if after is None:
+            continue
+        inside = replace(after, header=entering(after.header, 1))
+        for onward in ways(there):
+            end = inside.along(onward, place, budget) if onward.port else None
+            if end is not None:
+                arrived.append((onward.port or 0, end))
+    first, second = Simulator(here, PORTS), Simulator(there, PORTS)
+    fields = sum(FIELDS[name].mask for name in ("nw_src", "nw_dst", "nw_proto", "tp_dst"))
+    for header in HEADERS[::3]:
+        crossed = [each.header for each in first.run(Packet(header), Conntrack()).sent if each.port == 2]
+        ends = [
+            (each.port, each.header & fields)
+            for inner in crossed
+            for each in second.run(Packet(possible_again(inner)), Conntrack()).sent
+        ]
+        told = [
+            (port, end.header.now(Bits(symbolic(header), ~0)).value & fields)
+            for port, end in arrived
+            if has(end.region, symbolic(header))
+        ]
+        assert sorted(told) == sorted(ends)
+
+
+def possible_again(header: int) -> int:
+    """As it comes in at port 1 of the next bridge: without registers."""
+    kept = ("dl_type", "nw_proto", "nw_src", "nw_dst", "nw_ttl", "tp_src", "tp_dst", "tcp_flags")
+    return FIELDS["in_port"].put(sum(header & FIELDS[name].mask for name in kept), 1)
 
 
 def texts(found: list[Way]) -> list[tuple[int | None, list[int]]]:
