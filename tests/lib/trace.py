@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.actions import split_list
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.conntrack import (
     ESTABLISHED,
     INVALID,
@@ -23,11 +25,12 @@ from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.field
     ETH_ARP,
     ETH_IP,
     FIELDS,
+    FRAGMENT,
     ICMP,
+    LATER,
     TCP,
     UDP,
     Bits,
-    flag_bits,
     ipv4_text,
     mac_text,
     packed,
@@ -44,7 +47,16 @@ _TTL = "decrement TTL exception"
 _PORT_LINE = re.compile(r"^ +\S+ (\d+)/(\d+):", re.MULTILINE)
 _SHOWN = ("dl_src", "dl_dst", "nw_src", "nw_dst", "nw_ttl", "tp_src", "tp_dst")
 _SHOWN_ARP = ("dl_src", "dl_dst", "arp_spa", "arp_tpa", "arp_op", "arp_sha", "arp_tha")
-_NAT = flag_bits("ct_state", "snat", "dnat")
+_SET = re.compile(r"^set\((eth|ipv4|tcp|udp)\((.*)\)\)$")
+_PAIR = re.compile(r"(\w+)=([^,/]+)")
+_ENDS = {"src": "tp_src", "dst": "tp_dst"}
+_SET_NAMES = {
+    "eth": {"src": "dl_src", "dst": "dl_dst"},
+    "ipv4": {"src": "nw_src", "dst": "nw_dst", "ttl": "nw_ttl"},
+    "tcp": _ENDS,
+    "udp": _ENDS,
+}
+_FRAGMENTS = {1: "first", 3: "later"}
 _REGISTERS = tuple(f"reg{number}" for number in range(16))
 
 
@@ -69,8 +81,14 @@ class Given:
 
     header: int
 
-    def track(self, _zone: int, packet: Packet, _request: Request) -> Tracked:
-        """Remembers nothing and translates nothing, like `ofproto/trace`."""
+    def track(self, _zone: int, packet: Packet, request: Request) -> Tracked:
+        """Remembers nothing. Like `ofproto/trace`, it translates to the first address and port of a range."""
+        nat = request.nat
+        if nat is not None and nat.end:
+            header = FIELDS[f"nw_{nat.end}"].put(packet.header, nat.addresses[0])
+            if nat.ports and not FIELDS["nw_frag"].of(header) & LATER:
+                header = FIELDS[f"tp_{nat.end}"].put(header, nat.ports[0])
+            packet = replace(packet, header=header)
         return Tracked(FIELDS["ct_state"].of(self.header), FIELDS["ct_mark"].of(self.header), packet)
 
 
@@ -112,10 +130,7 @@ class Switch:
             actions = _ACTIONS.search(section)
             if not actions:
                 continue
-            final = _final(section, header)
-            for word in _top_level(actions[1]):
-                if word.isdigit():
-                    sent.append((self._ports[int(word)], final))
+            sent += [(self._ports[port], fields) for port, fields in _outputs(section, actions[1], header)]
             commits += [
                 (int(zone), Bits(int(value or "0", 0), int(mask or "0", 0)))
                 for zone, value, mask in _COMMIT.findall(actions[1])
@@ -123,20 +138,30 @@ class Switch:
         return Verdict(steps, tuple(sent), tuple(commits), _TTL in text)
 
 
-def _top_level(actions: str) -> list[str]:
-    while (shorter := re.sub(r"\([^()]*\)", "", actions)) != actions:
-        actions = shorter
-    return actions.split(",")
+def _outputs(section: str, actions: str, header: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Ports of the datapath, and the packet that goes there: the section's last header for what the packet has not.
+
+    A packet that is changed and changed back in between (by buckets of a group) has what was set last in each field.
+    """
+    arp = FIELDS["dl_type"].of(header) == ETH_ARP
+    last = _header(section, "Final flow", arp)
+    now = last if arp else {**_header(section, "Flow", arp), **{name: last[name] for name in _REGISTERS}}
+    for word in split_list(actions):
+        if word.isdigit():
+            yield int(word), tuple(now.values())
+        elif not arp:
+            for layer, changes in _SET.findall(word):
+                names = _SET_NAMES[layer]
+                now |= {names[name]: _number(value) for name, value in _PAIR.findall(changes) if name in names}
 
 
-def _final(section: str, header: int) -> tuple[int, ...]:
-    """The fields of a section's last header. The switch does not print registers that are zero."""
+def _header(section: str, which: str, arp: bool) -> dict[str, int]:
+    """The fields that count. The switch does not print registers that are zero."""
     texts = dict(_FLOW.findall(section))
-    text = texts["Flow"] if texts["Final flow"] == "unchanged" else texts["Final flow"]
+    text = texts["Flow"] if texts[which] == "unchanged" else texts[which]
     words = dict(item.split("=", 1) for item in text.split(",") if "=" in item)
     words = {"tp_src": words.get("icmp_type", "0"), "tp_dst": words.get("icmp_code", "0"), **words}
-    names = _SHOWN_ARP if FIELDS["dl_type"].of(header) == ETH_ARP else _SHOWN
-    return tuple(_number(words.get(name, "0")) for name in (*names, *_REGISTERS))
+    return {name: _number(words.get(name, "0")) for name in (*(_SHOWN_ARP if arp else _SHOWN), *_REGISTERS)}
 
 
 def _number(text: str) -> int:
@@ -166,14 +191,17 @@ def flow_text(header: int) -> str:
             words += [f"{names.format('src')}={value['tp_src']}", f"{names.format('dst')}={value['tp_dst']}"]
         if value["nw_proto"] == TCP:
             words.append(f"tcp_flags={value['tcp_flags']:#05x}")
+        if value["nw_frag"]:
+            words.append(f"nw_frag={_FRAGMENTS[value['nw_frag']]}")
         if value["nw_proto"] == ICMP:
             words += [f"icmp_type={value['tp_src']}", f"icmp_code={value['tp_dst']}"]
     return ",".join(words)
 
 
+_GRE = 47
 _ALWAYS = ("in_port", "dl_src", "dl_dst", "dl_type", "vlan_tci", "ct_state", "ct_mark")
 _OF_ARP = ("arp_op", "arp_spa", "arp_tpa", "arp_sha", "arp_tha")
-_OF_IP = ("nw_src", "nw_dst", "nw_proto", "nw_ttl")
+_OF_IP = ("nw_src", "nw_dst", "nw_proto", "nw_ttl", "nw_frag")
 
 
 def possible(header: int) -> int:
@@ -184,10 +212,13 @@ def possible(header: int) -> int:
         names += _OF_ARP
     if value["dl_type"] == ETH_IP:
         names += _OF_IP
-        if value["nw_proto"] in (TCP, UDP, ICMP):
+        # The switch takes protocol 0 for a packet without an IP header.
+        value["nw_proto"] = value["nw_proto"] or _GRE
+        if value["nw_frag"] & LATER:
+            value["nw_frag"] |= FRAGMENT
+        elif value["nw_proto"] in (TCP, UDP, ICMP):
             names += ["tp_src", "tp_dst"]
-        if value["nw_proto"] == TCP:
-            names.append("tcp_flags")
+            names += ["tcp_flags"] if value["nw_proto"] == TCP else []
         if value["nw_proto"] == ICMP:
             value["tp_src"], value["tp_dst"] = value["tp_src"] & 0xFF, value["tp_dst"] & 0xFF
     if value["vlan_tci"]:
@@ -198,7 +229,7 @@ def possible(header: int) -> int:
 
 def _state(state: int) -> int:
     """The nearest state that connection tracking answers: what the switch accepts for one."""
-    state = state & ~_NAT | TRACKED
+    state |= TRACKED
     if state & INVALID:
         return INVALID | TRACKED
     return state & ~NEW if state & (ESTABLISHED | REPLY) else state

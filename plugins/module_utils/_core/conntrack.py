@@ -134,7 +134,7 @@ class Conntrack:
         self._zones: dict[int, dict[Tuple, Connection]] = {}
 
     def track(self, zone: int, packet: Packet, request: Request = LOOK) -> Tracked:
-        """Like the switch, it takes an answer for the proof that the connection is established."""
+        """A connection is established by its first answer; of TCP, also by what is more than a SYN."""
         subject = tuple_of(packet)
         if subject is None:
             return Tracked(TRACKED | INVALID, 0, packet)
@@ -145,8 +145,9 @@ class Conntrack:
         if packet.about:
             state |= RELATED
         else:
-            connection.answered |= reply
-            state |= ESTABLISHED if connection.answered else NEW
+            opening = _opens(packet) if subject.protocol == TCP else not reply
+            connection.answered |= reply and not opening
+            state |= NEW if opening and not connection.answered else ESTABLISHED
         if request.nat is not None and connection.end and not request.before:
             packet, flag = _translated(packet, connection, reply)
             state |= flag
@@ -247,6 +248,10 @@ def _translated(packet: Packet, connection: Connection, reply: bool) -> tuple[Pa
         header = FIELDS["tp_dst"].put(header, ends.source_port)
     flag = SOURCE_NAT if source else DESTINATION_NAT
     return Packet(header, about, packet.identifier), flag
+
+
+def _opens(packet: Packet) -> bool:
+    return packet.value("tcp_flags") & (_SYN | _ACK) == _SYN
 
 
 def _may_open(packet: Packet) -> bool:

@@ -94,6 +94,8 @@ def _group(text: str, port: PortReader) -> Group:
             number = read_number(value, 32)
         elif name == "type" and value in TYPES:
             kind = TYPES[value]
+        elif item in ("selection_method=hash", "selection_method=dp_hash"):
+            continue
         else:
             raise FlowTextError(f"{item!r} is unknown here.")
     if number is None:

@@ -17,7 +17,7 @@ from .groups import Choose, Group, buckets_for, first
 from .learn import Lesson, read_lesson
 from .rules import Rule
 
-MAX_TABLES = 64
+MAX_DEPTH = 64
 """How often a packet may come back to an earlier table in one pass, and how many passes it may make."""
 
 MAX_LOOKUPS = 4096
@@ -215,7 +215,7 @@ class _Run:
         self._lost = False
         self._waiting = [(_Copy(packet.header & ~_CT, packet), 0)]
         self.result = Result()
-        for _pass in range(MAX_TABLES):
+        for _pass in range(MAX_DEPTH):
             if not self._waiting:
                 return
             self._pass(*self._waiting.pop(0))
@@ -232,7 +232,7 @@ class _Run:
 
     def _visit(self, copy: _Copy, table: int, header: int) -> None:
         """What ``table`` does to ``copy``, which it takes for ``header``."""
-        if self._depth >= MAX_TABLES or self._lookups >= MAX_LOOKUPS:
+        if self._depth >= MAX_DEPTH or self._lookups >= MAX_LOOKUPS:
             self._lost = True
             return
         self._lookups += 1
@@ -286,7 +286,7 @@ class _Run:
             self.result.sent.append(Sent(NORMAL, copy.leaving(), rule))
 
     def _group(self, copy: _Copy, number: int, rule: Rule) -> None:
-        if self._depth >= MAX_TABLES:
+        if self._depth >= MAX_DEPTH:
             self._lost = True
             return
         group, header = self._bridge.groups[number], copy.header

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.compile import compile_node
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.groups import Group, read_groups
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.inventory import fleet_from_inventory
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.rules import FlowReader, Rule
 
@@ -30,6 +31,7 @@ class Loaded:
     rules: Sequence[Rule]
     ports: frozenset[int]
     switch: Switch
+    groups: Mapping[int, Group]
 
 
 class Laboratory:
@@ -40,8 +42,8 @@ class Laboratory:
         self.control = Unixctl(directory)
         self._bridges = 0
 
-    def load(self, flows: Sequence[str], ports: Mapping[str, int]) -> Loaded:
-        """A bridge with the dummy ``ports`` and ``flows``, which name ports by number."""
+    def load(self, flows: Sequence[str], ports: Mapping[str, int], groups: Sequence[str] = ()) -> Loaded:
+        """A bridge with the dummy ``ports``, ``groups`` and ``flows``, which name ports by number."""
         self._bridges += 1
         name = f"b{self._bridges}"
         command = ["add-br", name, "--", "set", "Bridge", name, "datapath_type=dummy", "fail_mode=secure"]
@@ -51,9 +53,12 @@ class Laboratory:
             command += ["--", "add-port", name, port]
             command += ["--", "set", "Interface", port, "type=dummy", f"ofport_request={number}"]
         self.ovs.vsctl(*command)
+        if groups:
+            self.ovs.ofctl("add-groups", name, "-", stdin="\n".join(groups))
         self.ovs.ofctl("add-flows", name, "-", stdin="\n".join(flows))
-        rules = FlowReader(ports).read(flows)
-        return Loaded(name, rules, frozenset(ports.values()), Switch(self.control, name))
+        reader = FlowReader(ports)
+        known = read_groups(groups, reader.port)
+        return Loaded(name, reader.read(flows), frozenset(ports.values()), Switch(self.control, name), known)
 
 
 @contextmanager

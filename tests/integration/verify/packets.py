@@ -6,19 +6,46 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.actions import Ct, Goto, Move, SetField
-from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.fields import FIELDS, Bits, flag_bits, packed
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.actions import (
+    Action,
+    Ct,
+    Goto,
+    Move,
+    Resubmit,
+    SetField,
+    ToGroup,
+)
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.fields import (
+    FIELDS,
+    FRAGMENT,
+    LATER,
+    Bits,
+    flag_bits,
+    packed,
+)
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.groups import Group
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.rules import Rule
 
 from tests.lib.trace import possible
 
+NO_GROUPS: Mapping[int, Group] = {}
 MAX_WAYS = 1_500
 _INITIAL = ("reg", "ct_zone")
 STATES = [
     flag_bits("ct_state", "trk", *flags)
-    for flags in (("new",), ("est",), ("est", "rpl"), ("rel",), ("rel", "rpl"), ("inv",), ("new", "rel"))
+    for flags in (
+        ("new",),
+        ("est",),
+        ("est", "rpl"),
+        ("rel",),
+        ("rel", "rpl"),
+        ("inv",),
+        ("new", "rel"),
+        ("new", "dnat"),
+        ("est", "rpl", "snat"),
+    )
 ]
 _SYN, _ACK = flag_bits("tcp_flags", "syn"), flag_bits("tcp_flags", "ack")
 _CORNERS = {
@@ -26,6 +53,7 @@ _CORNERS = {
     "dl_type": [0x800, 0x806, 0x86DD, 0x88CC],
     "tcp_flags": [_SYN, _ACK, _SYN | _ACK, 0],
     "nw_ttl": [0, 1, 2, 64, 255],
+    "nw_frag": [0, FRAGMENT, FRAGMENT | LATER],
     "vlan_tci": [0, 0x1001],
     "ct_state": STATES,
     "nw_src": [0xC6336407, 0],
@@ -64,7 +92,7 @@ def constants(rules: Sequence[Rule]) -> dict[str, list[int]]:
     return {name: sorted(values) for name, values in found.items() if values}
 
 
-def ways(rules: Sequence[Rule]) -> Iterator[Bits]:
+def ways(rules: Sequence[Rule], groups: Mapping[int, Group] = NO_GROUPS) -> Iterator[Bits]:
     """For every way through the tables the headers that may take it, rules of higher priority apart.
 
     ct_state and ct_mark of a header are the answer of connection tracking.
@@ -79,11 +107,10 @@ def ways(rules: Sequence[Rule]) -> Iterator[Bits]:
             met = _met(initial, known, rule.bits)
             if met is None:
                 continue
-            onward, now = _after(rule, known)
-            if onward is None:
+            onward, _last = _after(rule.actions, known, groups)
+            if not any(there in tables for there, _now in onward):
                 yield met
-            else:
-                pending.append((onward, met, now))
+            pending += [(there, met, now) for there, now in onward if there > table]
 
 
 def _met(initial: Bits, known: Bits, match: Bits) -> Bits | None:
@@ -96,32 +123,50 @@ def _met(initial: Bits, known: Bits, match: Bits) -> Bits | None:
     return Bits(initial.value | value, initial.mask | mask)
 
 
-def _after(rule: Rule, known: Bits) -> tuple[int | None, Bits]:
+def _after(actions: Iterable[Action], known: Bits, groups: Mapping[int, Group]) -> tuple[list[tuple[int, Bits]], Bits]:
+    """The tables that ``actions`` lead to, each with the bits that are known there, and those known at the end."""
     value, mask = known
-    onward = None
-    for action in rule.actions:
+    onward = []
+    for action in actions:
         if isinstance(action, SetField):
             value, mask = value & ~action.bits.mask | action.bits.value, mask | action.bits.mask
         elif isinstance(action, Move):
             mask |= action.target.mask
-        elif isinstance(action, Goto) or (isinstance(action, Ct) and action.table is not None):
-            onward = action.table
+        elif isinstance(action, ToGroup):
+            for bucket in groups[action.number].buckets:
+                onward += _after(bucket.actions, Bits(value, mask), groups)[0]
+        elif isinstance(action, Resubmit) and action.port is not None:
+            port = FIELDS["in_port"]
+            onward.append((action.table or 0, Bits(port.put(value, action.port), mask | port.mask)))
+        elif isinstance(action, (Goto, Ct, Resubmit)) and action.table is not None:
+            onward.append((action.table, Bits(value, mask)))
     return onward, Bits(value, mask)
 
 
-def packets(rules: Sequence[Rule], ports: Collection[int], limit: int, seed: int = 4) -> list[int]:
-    """About ``limit`` headers: one for each way, then neighbours of theirs. They come from one of ``ports``."""
+def packets(
+    rules: Sequence[Rule],
+    ports: Collection[int],
+    limit: int,
+    *,
+    groups: Mapping[int, Group] = NO_GROUPS,
+    seed: int = 4,
+) -> list[int]:
+    """About ``limit`` headers: one for each way, then neighbours of theirs, and of those. They come from ``ports``."""
     rng = random.Random(seed)
     typical = FIELDS["in_port"].put(_TYPICAL, min(ports))
     values = {**constants(rules), "in_port": sorted(ports)}
-    found = sorted({possible(typical & ~way.mask | way.value) for way in ways(rules)})
+    found = sorted({possible(typical & ~way.mask | way.value) for way in ways(rules, groups)})
     if len(found) > MAX_WAYS:
         found = sorted(rng.sample(found, MAX_WAYS))
-    near = [(header, name, value) for header in found for name in values for value in values[name]]
-    rng.shuffle(near)
     every = dict.fromkeys(found)
-    for header, name, value in near:
-        if len(every) >= limit:
-            break
-        every[possible(FIELDS[name].put(header, value))] = None
+    newest = found
+    while newest and len(every) < limit:
+        near = [(header, name, value) for header in newest for name in values for value in values[name]]
+        rng.shuffle(near)
+        newest = []
+        for header, name, value in near:
+            neighbour = possible(FIELDS[name].put(header, value))
+            if neighbour not in every and len(every) < limit:
+                every[neighbour] = None
+                newest.append(neighbour)
     return list(every)

@@ -5,29 +5,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import random
-import struct
-import sys
-import time
 from pathlib import Path
 
 import pytest
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.conntrack import Conntrack, Packet, Tuple
-from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.fields import (
-    ETH_IP,
-    FIELDS,
-    ICMP,
-    TCP,
-    UDP,
-    flag_bits,
-    packed,
-)
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.fields import FIELDS, ICMP, TCP, UDP
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.rules import FlowReader
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.simulator import Simulator
 
 from tests.integration.verify.conftest import Laboratory
+from tests.integration.verify.wire import ACK, ECHO, ECHO_REPLY, SYN, UNREACHABLE, Wire, packet_of
 
 # Every state that the pipeline could tell apart leaves by a port of its own. New connections to odd ports are
 # committed with mark 5, those to ports that 4 divides with the port they came from, the others not at all.
@@ -56,72 +44,7 @@ table=2,priority=0,actions=output:36
 """
 PORTS = {f"port{number}": number for number in (1, 2, *range(20, 37))}
 PACKETS = 1_500
-PCAP_HEADER, RECORD_HEADER = 24, 16
-"""Bytes of a capture file's header and of the header before each packet, whose third word is the packet's length."""
 HOSTS = (0x0A000001, 0x0A000002, 0x0A000003)
-SYN, ACK, RST, FIN = (flag_bits("tcp_flags", flag) for flag in ("syn", "ack", "rst", "fin"))
-ECHO, ECHO_REPLY, UNREACHABLE = 8, 0, 3
-
-
-def checksum(data: bytes) -> int:
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
-def frame(packet: Packet) -> bytes:
-    """The packet as it is on the wire."""
-    ends = struct.pack("!II", packet.value("nw_src"), packet.value("nw_dst"))
-    protocol = packet.value("nw_proto")
-    body = _icmp(packet) if protocol == ICMP else _transport(packet, ends, protocol)
-    macs = bytes.fromhex("0200000000010200000000020800")
-    return macs + _ipv4(ends, protocol, len(body)) + body
-
-
-def _ipv4(ends: bytes, protocol: int, length: int) -> bytes:
-    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + length, 1, 0, 64, protocol, 0) + ends
-    return head[:10] + struct.pack("!H", checksum(head)) + head[12:]
-
-
-def _transport(packet: Packet, ends: bytes, protocol: int) -> bytes:
-    ports = packet.value("tp_src"), packet.value("tp_dst")
-    if protocol == UDP:
-        body, place = struct.pack("!HHHH", *ports, 8, 0), 6
-    else:
-        flags = packet.value("tcp_flags")
-        # Sequence numbers of a connection whose sides have sent nothing but their SYN.
-        sequence, answer = (0 if flags & SYN else 1), (1 if flags & ACK else 0)
-        body, place = struct.pack("!HHIIBBHHH", *ports, sequence, answer, 5 << 4, flags, 64240, 0, 0), 16
-    total = checksum(ends + struct.pack("!BBH", 0, protocol, len(body)) + body)
-    return body[:place] + struct.pack("!H", total) + body[place + 2 :]
-
-
-def _icmp(packet: Packet) -> bytes:
-    about = b""
-    if packet.about:
-        ends = struct.pack("!II", packet.about.source, packet.about.destination)
-        start = struct.pack("!HHI", packet.about.source_port, packet.about.destination_port, 0)
-        about = _ipv4(ends, packet.about.protocol, 20) + start
-    body = struct.pack("!BBHHH", packet.value("tp_src"), packet.value("tp_dst"), 0, 7, 1) + about
-    return body[:2] + struct.pack("!H", checksum(body)) + body[4:]
-
-
-def packet_of(port: int, ends: Tuple, *, flags: int = 0, about: Tuple | None = None, kind: int = 0) -> Packet:
-    header = packed(
-        in_port=port,
-        dl_src=0x020000000002,
-        dl_dst=0x020000000001,
-        dl_type=ETH_IP,
-        nw_src=ends.source,
-        nw_dst=ends.destination,
-        nw_proto=ends.protocol,
-        nw_ttl=64,
-        tp_src=kind if ends.protocol == ICMP else ends.source_port,
-        tp_dst=0 if ends.protocol == ICMP else ends.destination_port,
-        tcp_flags=flags,
-    )
-    return Packet(header, about)
 
 
 def tcp_life(rng: random.Random, ends: Tuple, port: int) -> list[Packet]:
@@ -174,50 +97,6 @@ def interleaved(rng: random.Random, threads: list[list[Packet]]) -> list[Packet]
     return order
 
 
-class Wire:
-    """Sends packets into the switch and sees by which port they come out, from what the ports record."""
-
-    def __init__(self, lab: Laboratory, bridge: str, directory: Path) -> None:
-        self._lab = lab
-        self._prefix = bridge.removeprefix("b")
-        self._files = {number: directory / f"{number}.pcap" for number in PORTS.values()}
-        command: list[str] = []
-        for number, path in self._files.items():
-            command += ["--", "set", "Interface", self._name(number), f"options:tx_pcap={path}"]
-        lab.ovs.vsctl(*command)
-        self._ends = dict.fromkeys(self._files, PCAP_HEADER)
-
-    def _name(self, number: int) -> str:
-        return f"p{self._prefix}-{number}"
-
-    def _arrived(self) -> list[int]:
-        """Ports whose file has a whole new record; one that is still being written counts the next time."""
-        arrived = []
-        for number, path in self._files.items():
-            with contextlib.suppress(FileNotFoundError), path.open("rb") as stream:
-                stream.seek(self._ends[number])
-                record = stream.read()
-                if len(record) < RECORD_HEADER:
-                    continue
-                whole = RECORD_HEADER + int.from_bytes(record[8:12], sys.byteorder)
-                if len(record) >= whole:
-                    self._ends[number] += whole
-                    arrived.append(number)
-        return arrived
-
-    def send(self, packet: Packet) -> int:
-        """The number of the port that ``packet`` left by."""
-        self._lab.control("netdev-dummy/receive", self._name(packet.value("in_port")), frame(packet).hex())
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            arrived = self._arrived()
-            if arrived:
-                assert len(arrived) == 1, f"{packet} came out by ports {arrived}"
-                return arrived[0]
-            os.sched_yield()
-        raise AssertionError(f"{packet} came out nowhere")
-
-
 def told(packet: Packet) -> str:
     names = ("in_port", "nw_src", "nw_dst", "nw_proto", "tp_src", "tp_dst", "tcp_flags")
     return f"{ {name: packet.value(name) for name in names} } about {packet.about}"
@@ -227,7 +106,7 @@ def told(packet: Packet) -> str:
 def test_random_conversations(lab: Laboratory, tmp_path: Path, seed: int) -> None:
     flows = FLOWS.strip().splitlines()
     bridge = lab.load(flows, PORTS)
-    wire = Wire(lab, bridge.name, tmp_path)
+    wire = Wire(lab, bridge.name, PORTS.values(), tmp_path)
     lab.control("dpctl/flush-conntrack")
     simulator, connections = Simulator(FlowReader(PORTS).read(flows), PORTS.values()), Conntrack()
     rng = random.Random(seed)
@@ -235,7 +114,7 @@ def test_random_conversations(lab: Laboratory, tmp_path: Path, seed: int) -> Non
     ports = set()
     for packet in interleaved(rng, lives(rng)):
         (sent,) = simulator.run(packet, connections).sent
-        real = wire.send(packet)
+        real = wire.send(packet).port
         past.append(f"{told(packet)}: switch {real}, simulator {sent.port}")
         assert real == sent.port, "\n".join(past[-30:])
         assert FIELDS["in_port"].of(sent.header) == packet.value("in_port")
