@@ -59,9 +59,9 @@ _value:
     address:
       description: Fixed overlay address.
       type: str
-    range:
-      description: Overlay network.
-      type: str
+    addresses:
+      description: Fixed overlay addresses of all hosts of the network.
+      type: dict
     listen_port:
       description: UDP port of WireGuard.
       type: int

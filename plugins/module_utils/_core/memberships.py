@@ -30,7 +30,9 @@ def netmaker_membership(fleet: Fleet, host: str) -> dict[str, Any] | None:
         "uplink": uplink.name,
         "device": uplink.device,
         "address": str(uplink.address.ip),
-        "range": str(uplink.address.network),
+        "addresses": {
+            member.node.name: str(member.uplink.address.ip) for member in members if member.uplink.address is not None
+        },
         "listen_port": uplink.listen_port,
         "endpoint": uplink.endpoint,
         "gateway": uplink.relay,

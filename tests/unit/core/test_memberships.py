@@ -28,7 +28,7 @@ def test_host_behind_nat_goes_through_the_relay() -> None:
         "uplink": "nm-privacy",
         "device": "netmaker",
         "address": "10.100.0.2",
-        "range": "10.100.0.0/16",
+        "addresses": {"oo1424oo": "10.100.0.2", "third": "10.100.0.3", "vps-gateway": "10.100.0.1"},
         "listen_port": 51821,
         "endpoint": None,
         "gateway": False,
