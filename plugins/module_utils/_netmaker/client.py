@@ -17,6 +17,7 @@ import ssl
 import time
 import urllib.error
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
@@ -28,6 +29,14 @@ ATTEMPTS = 3
 PAUSE = 0.5
 """Seconds before the second attempt; doubled for the third."""
 LARGEST = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Time in seconds from any point on, and how to let it pass."""
+
+    now: Callable[[], float] = time.monotonic
+    pause: Callable[[float], None] = time.sleep
 
 
 class Opener(Protocol):
@@ -52,11 +61,30 @@ def settings(connection: Connection) -> dict[str, Any]:
         "timeout": connection.timeout,
         "validate_certs": connection.validate_certs,
         "ca_path": connection.ca_path,
+        "context": trust(connection),
         "follow_redirects": "none",
         "use_netrc": False,
         "use_proxy": not connection.loopback,
         "http_agent": "op_dbus.socket_network",
     }
+
+
+def trust(connection: Connection) -> ssl.SSLContext:
+    """Which certificates are believed: made once, since reading all of the system's takes longer than a request."""
+    if not connection.secure:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context = ssl.create_default_context(cafile=connection.ca_path)
+    except (OSError, ssl.SSLError) as error:
+        raise NetmakerError(
+            "tls_failed",
+            f"ca_path {connection.ca_path} cannot be used: {error}.",
+            fix="put the certificate of the server's authority there, in PEM form.",
+        ) from None
+    if not connection.validate_certs:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 class Client:
@@ -66,11 +94,10 @@ class Client:
         self,
         opener: Callable[..., Opener],
         connection: Connection,
-        *,
-        pause: Callable[[float], None] = time.sleep,
+        clock: Clock | None = None,
     ) -> None:
         self.connection = connection
-        self.pause = pause
+        self.clock = clock or Clock()
         self._opener = opener(**settings(connection))
         self._secrets = {secret for secret in (connection.credential, connection.password) if secret}
 
@@ -92,7 +119,7 @@ class Client:
             except NetmakerError as error:
                 if not error.again:
                     raise
-                self.pause(PAUSE * 2 ** (attempt - 1))
+                self.clock.pause(PAUSE * 2 ** (attempt - 1))
         return self._once("GET", path, None, what, query)
 
     def send(self, method: str, path: str, body: Any = None, *, what: str, **query: str) -> Any:

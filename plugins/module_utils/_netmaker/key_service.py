@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from .._plan import Plan, Step, result_of
+from .._plan import Plan, Step
 from .api import Api, Json, name_of
 from .client import Client, Opener
-from .converge import Target, converge
+from .converge import Target, converge, outcome
 from .errors import NetmakerRefusedError
 from .key import (
     TIME,
@@ -170,7 +170,7 @@ def run_key(
     created = any(action.startswith("create ") for action in plan.actions)
     told = key is not None and not check and (created or params["return_token"])
     return {
-        **result_of(plan, f"enrollment key {want.name}", check_mode=True),
+        **outcome(plan, f"enrollment key {want.name}"),
         "key": None if key is None else key.settings(now()),
         "token": key.token if key is not None and told else None,
         "server_version": server.version,

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from .._plan import Plan, Step, result_of
+from .._plan import Plan, Step
 from .api import Api, Json
 from .client import Client, Opener
-from .converge import Target, converge
+from .converge import Target, converge, outcome
 from .errors import NetmakerRefusedError
 from .network import (
     Network,
@@ -158,7 +158,7 @@ def run_network(opener: Callable[..., Opener], params: Mapping[str, Any], check:
     )
     plan, have = converge(target, check=check)
     return {
-        **result_of(plan, f"network {want.name}", check_mode=True),
+        **outcome(plan, f"network {want.name}"),
         "network": None if have.network is None else have.network.settings,
         "server_version": server.version,
         "warnings": _warnings(want, have.network),

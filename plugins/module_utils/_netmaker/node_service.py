@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .._plan import Plan, result_of
+from .._plan import Plan
 from .api import Api
 from .client import Client, Opener
-from .converge import Target, converge
+from .converge import Target, converge, outcome
 from .egress import row_of
 from .errors import NetmakerError, NetmakerRefusedError
 from .membership import Found, Wanted, find_host, wanted_membership
@@ -64,11 +64,11 @@ class Manager:
 
     def _poll(self, good: Callable[[Found], bool]) -> Found:
         """The first state that is ``good``, or the last one before the time ran out."""
-        waited = 0
+        clock = self.api.client.clock
+        end = clock.now() + self.waiting.timeout
         have = self.read()
-        while not good(have) and waited < self.waiting.timeout:
-            self.api.client.pause(self.waiting.interval)
-            waited += self.waiting.interval
+        while not good(have) and clock.now() < end:
+            clock.pause(self.waiting.interval)
             have = self.read()
         return have
 
@@ -161,15 +161,14 @@ def run_node(opener: Callable[..., Opener], params: Mapping[str, Any], check: bo
     client = Client(opener, connection_of(params))
     server = probe(client)
     manager = Manager(Api(client), want, waiting, lenient=check)
-    if not absent:
-        manager.await_ground()
+    ground = manager.read() if absent else manager.await_ground()
     plan_of = manager.planner.plan_absent if absent else manager.plan
     what = f"{want.who} in {want.network}"
-    plan, have = converge(Target(client, manager.read, plan_of, what, max(timeout, 10)), check=check)
+    plan, have = converge(Target(client, manager.read, plan_of, what, max(timeout, 10)), check=check, have=ground)
     if not absent and not check:
         have = manager.await_online(have)
     return {
-        **result_of(plan, what, check_mode=True),
+        **outcome(plan, what),
         **_report(have),
         "network": want.network,
         "server_version": server.version,

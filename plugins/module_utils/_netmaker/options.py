@@ -50,6 +50,10 @@ class Connection:
     timeout: int = 60
 
     @property
+    def secure(self) -> bool:
+        return self.url.startswith("https://")
+
+    @property
     def loopback(self) -> bool:
         return _is_loopback(urlsplit(self.url).hostname or "")
 
