@@ -13,6 +13,8 @@ short_description: Compile the OpenFlow rules of a host's bridges
 description:
   - Checks the inventory of the whole fleet and compiles the rules of every bridge of one host.
   - The same inventory always gives the same text, whatever the order of its lists.
+  - Of a host with C(socket_bridge_mode=literal) it returns the rules that somebody wrote, in their order, with the
+    names of ports as the bridges have them.
   - Fails with all faults of the inventory in one message, each with host, variable, value and fix.
 positional: host
 options:
@@ -58,6 +60,13 @@ _value:
       type: dict
       sample:
         "0x6f6f000a136d8367": "oo1424oo: lxc_service_containers[xray-client]"
+    given:
+      description:
+        - On a host with C(socket_bridge_mode=literal), each rule as it was written, with its C(line) and C(text).
+        - Empty otherwise.
+      type: list
+      elements: dict
+      sample: []
 """
 
 from collections.abc import Callable, Mapping
@@ -75,7 +84,12 @@ def compile_flows(inventory: Mapping[str, Mapping[str, Any]], host: str) -> dict
 
 def _bridges(fleet: Fleet, host: str) -> dict[str, dict[str, Any]]:
     return {
-        name: {"flows": [flow.text() for flow in bridge.flows], "ports": bridge.ports, "origins": bridge.origins}
+        name: {
+            "flows": [flow.text() for flow in bridge.flows],
+            "ports": bridge.ports,
+            "origins": bridge.origins,
+            "given": [{"line": rule.line, "text": rule.text} for rule in bridge.given],
+        }
         for name, bridge in compile_node(fleet, host).items()
     }
 

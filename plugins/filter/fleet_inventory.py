@@ -41,7 +41,8 @@ RETURN = r"""
 _value:
   description:
     - A dictionary of host names. Each value holds those of C(socket_bridge_bridges), C(socket_bridge_veth_pairs),
-      C(socket_bridge_uplinks) and C(lxc_service_containers) that the host has.
+      C(socket_bridge_uplinks), C(lxc_service_containers), C(socket_bridge_mode) and C(socket_bridge_literal_flows) that
+      the host has.
   type: dict
   sample:
     oo1424oo:

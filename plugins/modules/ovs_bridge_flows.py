@@ -102,6 +102,21 @@ options:
     type: str
     choices: [fail, warn]
     default: fail
+  given:
+    description:
+      - How each of O(flows) was written by somebody, one item for each. Findings tell this instead of its position.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      line:
+        description: Line in the text that it stands in.
+        type: int
+        required: true
+      text:
+        description: The rule as it stands there.
+        type: str
+        required: true
 seealso:
   - module: op_dbus.socket_network.ovs_bridge
   - plugin: op_dbus.socket_network.check_flows
@@ -181,7 +196,7 @@ findings:
       description: Name of the bridge.
       type: str
     line:
-      description: Position of the rule in O(flows), from 1.
+      description: Position of the rule in O(flows), from 1, or its line by O(given).
       type: int
     rule:
       description: The rule as it was given.
@@ -232,6 +247,12 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "ct_zone": {"type": "int"},
     "durable": {"type": "path"},
     "on_finding": {"type": "str", "choices": ["fail", "warn"], "default": "fail"},
+    "given": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"line": {"type": "int", "required": True}, "text": {"type": "str", "required": True}},
+    },
 }
 
 

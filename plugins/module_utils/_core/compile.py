@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .flow import Flow
-from .model import Bridge, Fleet, Node
+from .literal import literal_flows
+from .model import Bridge, Fleet, LiteralRule, Node
 from .pipeline import miss_flows, socket_flows
 from .tables import CLASSIFY, SOCKET, TRANSIT, Pipeline
 from .transit import transit_flows
@@ -24,10 +25,14 @@ class CompilerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BridgeFlows:
-    """Flows in the order of table and priority, the OpenFlow port numbers that they rely on."""
+    """Flows in the order of table and priority, the OpenFlow port numbers that they rely on.
+
+    Flows that somebody wrote stand in their own order; ``given`` has each as it was written.
+    """
 
     flows: tuple[Flow, ...]
     ports: dict[str, int]
+    given: tuple[LiteralRule, ...] = ()
 
     @property
     def origins(self) -> dict[str, str]:
@@ -38,7 +43,15 @@ class BridgeFlows:
 def compile_node(fleet: Fleet, host: str) -> dict[str, BridgeFlows]:
     """The flows of every bridge of ``host``. The time it takes grows with the node and with its meshes' members."""
     node = fleet.nodes[host]
+    if node.literal is not None:
+        written = dict(node.literal)
+        return {bridge.name: _written(fleet, node, bridge, written[bridge.name]) for bridge in node.bridges}
     return {bridge.name: compile_bridge(fleet, node, bridge) for bridge in node.bridges}
+
+
+def _written(fleet: Fleet, node: Node, bridge: Bridge, rules: tuple[LiteralRule, ...]) -> BridgeFlows:
+    """The rules that a host in literal mode has for ``bridge``."""
+    return BridgeFlows(literal_flows(node, bridge, rules), view_of(fleet, node, bridge).ports, rules)
 
 
 def compile_bridge(fleet: Fleet, node: Node, bridge: Bridge) -> BridgeFlows:

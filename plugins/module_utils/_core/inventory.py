@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any
 
 from .._errors import Fault, InvalidFleetError
-from . import identity, names, templates
+from . import identity, literal, names, templates
 from .containers import read_container
 from .model import UPLINK_KINDS, Bridge, Container, Fleet, Node, Uplink, VethEnd, VethPair
 from .readers import Item, address_problem, endpoint_problem, is_wireguard_key, kind_of, shown
@@ -24,7 +24,7 @@ BRIDGES = "socket_bridge_bridges"
 UPLINKS = "socket_bridge_uplinks"
 VETH_PAIRS = "socket_bridge_veth_pairs"
 CONTAINERS = "lxc_service_containers"
-VARIABLES = (BRIDGES, VETH_PAIRS, UPLINKS, CONTAINERS)
+VARIABLES = (BRIDGES, VETH_PAIRS, UPLINKS, CONTAINERS, literal.MODE, literal.FLOWS)
 """Every inventory variable that makes the fleet. Secrets are none of them."""
 
 DEFAULT_NETWORK = "privacy-mesh"
@@ -84,7 +84,7 @@ def _node(host: str, variables: Mapping[str, Any], faults: list[Fault]) -> Node:
         containers=tuple(sorted(containers, key=_name)),
     )
     check_node(node, broken, faults)
-    return node
+    return replace(node, literal=literal.read_literal(item, node, not broken))
 
 
 def _name(thing: Bridge | Uplink | Container) -> str:

@@ -203,14 +203,23 @@ class Bridge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LiteralRule:
+    """A rule that somebody wrote, with the names that it was written with, at ``line`` (from 1) of its list."""
+
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One host of the fleet."""
+    """One host of the fleet. ``literal``: the rules by bridge, where they are written and not compiled."""
 
     name: str
     bridges: tuple[Bridge, ...] = ()
     uplinks: tuple[Uplink, ...] = ()
     veth_pairs: tuple[VethPair, ...] = ()
     containers: tuple[Container, ...] = ()
+    literal: tuple[tuple[str, tuple[LiteralRule, ...]], ...] | None = None
 
     def bridge(self, name: str) -> Bridge:
         return next(bridge for bridge in self.bridges if bridge.name == name)

@@ -191,6 +191,16 @@ class Item:
             return []
         return list(value)
 
+    def mapping(self, key: str) -> dict[str, Any]:
+        """The mapping under ``key``, empty when it is not there."""
+        value = self._data.get(key)
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping):
+            self.fault(key, value, f"{kind_of(value)} stands here.", "write a mapping.")
+            return {}
+        return {str(name): part for name, part in value.items()}
+
     def item(self, key: str) -> Item | None:
         """The mapping under ``key``."""
         value = self._data.get(key)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from .checker import check
 from .fields import FlowTextError
@@ -25,22 +25,36 @@ _TABLE = re.compile(r"(?:^|[, ])table=(\d+)")
 _PRIORITY = re.compile(r"(?:^|[, ])priority=(\d+)")
 
 
-def vet(
-    bridge: str, lines: Sequence[str], canonical: Sequence[str], ports: Mapping[str, int], origins: Mapping[str, str]
-) -> tuple[list[dict[str, Any]], list[Unread]]:
-    """Findings about ``bridge`` as data, told with the text of ``lines``, and what is not understood.
+class Verdict(NamedTuple):
+    """``findings`` as data, with the ``places`` of their rules in the list from 1, and the lines that are no rules."""
 
-    ``canonical`` says the same as ``lines``, one by one, in the words of Open vSwitch. Without ``ports`` nothing is
-    said about ports; ``origins`` as in `FlowReader.read`.
+    findings: list[dict[str, Any]]
+    places: list[int]
+    unread: list[Unread]
+
+
+def vet(
+    bridge: str,
+    canonical: Sequence[str],
+    given: Sequence[tuple[int, str]],
+    ports: Mapping[str, int],
+    origins: Mapping[str, str],
+) -> Verdict:
+    """What there is to say about the rules of ``bridge``.
+
+    ``canonical`` has them in the words of Open vSwitch, ``given`` with line and text as they are told. Without
+    ``ports`` nothing is said about ports; ``origins`` as in `FlowReader.read`.
     """
     reader = FlowReader(ports)
-    rules, unread = _read(reader, canonical, origins)
-    rules = [replace(rule, text=lines[rule.line - 1].strip()) for rule in rules]
+    read, unread = _read(reader, canonical, origins)
+    rules = [replace(rule, line=given[rule.line - 1][0], text=given[rule.line - 1][1].strip()) for rule in read]
+    places = {id(rule): before.line for rule, before in zip(rules, read, strict=True)}
     found = check(rules, unread=[_place(canonical[number - 1]) for number, _reason in unread])
     if ports:
         found += port_findings(rules, reader, ports, {})
-    found.sort(key=lambda finding: finding.rule.line)
-    return [as_data(finding, bridge) for finding in found], unread
+    found.sort(key=lambda finding: places[id(finding.rule)])
+    data = [as_data(finding, bridge) for finding in found]
+    return Verdict(data, [places[id(finding.rule)] for finding in found], unread)
 
 
 def _read(reader: FlowReader, lines: Sequence[str], origins: Mapping[str, str]) -> tuple[list[Rule], list[Unread]]:

@@ -8,8 +8,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .._errors import RefusedError
@@ -34,14 +34,16 @@ class FindingsError(RefusedError):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """``findings`` as the filter check_flows returns them; ``unread`` are flows that the checker does not understand.
+    """``findings`` as the filter check_flows returns them, about the flows at ``places`` (positions from 1).
 
-    Those are (position from 1, reason).
+    ``unread`` are flows that the checker does not understand, each with the reason.
     """
 
     bridge: str
     findings: tuple[Mapping[str, Any], ...] = ()
-    unread: tuple[tuple[int, str], ...] = ()
+    places: tuple[int, ...] = ()
+    unread: tuple[tuple[str, str], ...] = ()
+    cookies: tuple[int, ...] = ()
 
     @property
     def sound(self) -> bool:
@@ -51,16 +53,29 @@ class Report:
     @property
     def replaced(self) -> frozenset[int]:
         """Positions of flows that a later one replaces."""
-        return frozenset(finding["line"] for finding in self.findings if finding["kind"] == "duplicate")
+        pairs = zip(self.findings, self.places, strict=True)
+        return frozenset(place for finding, place in pairs if finding["kind"] == "duplicate")
+
+    def by_cookie(self, cookies: Iterable[int]) -> Report:
+        """With the cookies of all flows, in their order, so that `origins` can tell what is wrong with each."""
+        found = list(cookies)
+        return replace(self, cookies=tuple(found[place - 1] for place in self.places))
+
+    def origins(self, known: Mapping[int, str]) -> dict[int, str]:
+        """``known`` origins by cookie, with the kind of the finding in words for a diff."""
+        told = {}
+        for cookie, finding in zip(self.cookies, self.findings, strict=True):
+            told[cookie] = f"{known.get(cookie, '')} ({finding['kind']}, see the findings)".strip()
+        return {**known, **told}
 
     @property
     def warnings(self) -> list[str]:
         """Everything in words, at most `LISTED` findings."""
         texts = [f"Bridge {self.bridge}, {text}" for text in told(self.findings)]
         if self.unread:
-            number, reason = self.unread[0]
+            flow, reason = self.unread[0]
             more = f" and {len(self.unread) - 1} more" if len(self.unread) > 1 else ""
-            texts.append(f"Bridge {self.bridge}: flow {number}{more} is not checked, as the checker says: {reason}")
+            texts.append(f"Bridge {self.bridge}: {flow}{more} is not checked, as the checker says: {reason}")
         return texts
 
     def refuse(self) -> None:
@@ -85,8 +100,13 @@ def told(findings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _told(finding: Mapping[str, Any]) -> str:
-    origin = f" from {finding['origin']}" if finding["origin"] else ""
-    return f"line {finding['line']} ({finding['rule']}){origin}: {finding['explanation']} {finding['remedy']}"
+    line, origin = f"line {finding['line']}", finding["origin"]
+    if origin.endswith(line):
+        line = origin
+    elif origin:
+        origin = f" from {origin}"
+    where = f"{line} ({finding['rule']}){'' if line == origin else origin}"
+    return f"{where}: {finding['explanation']} {finding['remedy']}"
 
 
 def mark(ports: Mapping[str, int]) -> str:
@@ -98,18 +118,19 @@ def mark(ports: Mapping[str, int]) -> str:
 
 def checked(
     bridge: str,
-    lines: Sequence[str],
     canonical: Sequence[str],
+    given: Sequence[tuple[int, str]],
     *,
     ports: Mapping[str, int],
     origins: Mapping[int, str],
 ) -> Report:
-    """What the checker says about the flows ``lines``, which ``canonical`` has in the switch's own text and order.
+    """What the checker says about flows that ``canonical`` has in the switch's own text.
 
-    Without ``ports`` nothing is said about port numbers.
+    ``given`` has them with line and text as they are told. Without ``ports`` nothing is said about port numbers.
     """
     from .._core.vet import vet  # noqa: PLC0415 - an unchanged run needs no checker, and so need not load it
 
     named = {f"{cookie:#x}": origin for cookie, origin in origins.items()}
-    findings, unread = vet(bridge, lines, canonical, ports, named)
-    return Report(bridge, tuple(findings), tuple(unread))
+    found = vet(bridge, canonical, given, ports, named)
+    unread = [(f"line {given[place - 1][0]} ({given[place - 1][1]})", reason) for place, reason in found.unread]
+    return Report(bridge, tuple(found.findings), tuple(found.places), tuple(unread))

@@ -49,7 +49,8 @@ class FlowsSpec:
 
     ``origins`` tells by cookie which line of the inventory asked for a flow. ``owner`` is the upper 16 bits of our
     cookies. ``durable`` is the file that the replay after a restart of ovs-vswitchd reads. ``on_finding`` is `fail`
-    or `warn`: what to do when the checker finds something wrong.
+    or `warn`: what to do when the checker finds something wrong. ``given`` tells line and text of each flow as
+    somebody wrote it; without it flows count from 1.
     """
 
     bridge: str
@@ -63,6 +64,12 @@ class FlowsSpec:
     ct_zone: int | None = None
     durable: str = ""
     on_finding: str = "fail"
+    given: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def told(self) -> tuple[tuple[int, str], ...]:
+        """Line and text of each flow, as messages tell it."""
+        return self.given or tuple(enumerate(self.flows, 1))
 
     @property
     def file(self) -> str:
@@ -90,6 +97,10 @@ def check_spec(spec: FlowsSpec) -> None:
         )
     if spec.flush_revoked and spec.ct_zone is None:
         raise RefusedError("flush_revoked needs to know the conntrack zone of the bridge.", fix="set ct_zone.")
+    if spec.given and len(spec.given) != len(spec.flows):
+        raise RefusedError(
+            f"There are {len(spec.flows)} flows, but {len(spec.given)} items in given.", fix="give one for each flow."
+        )
     if not Path(spec.file).is_absolute():
         raise RefusedError(f"Path {spec.file!r} of the durable file is not absolute.", fix="start it with a slash.")
 
@@ -106,9 +117,10 @@ def validated(runner: Runner, spec: FlowsSpec, durable: str = "") -> tuple[list[
     report = Report(spec.bridge)
     if not durable or durable != _durable_text(spec, flows, report):
         texts = [flow.text for flow in flows]
-        report = checked(spec.bridge, spec.flows, texts, ports=spec.ports, origins=spec.origins)
+        report = checked(spec.bridge, texts, spec.told, ports=spec.ports, origins=spec.origins)
     if spec.on_finding == "fail":
         report.refuse()
+    report = report.by_cookie(flow.cookie for flow in flows)
     replaced = report.replaced
     kept = [number for number in range(len(flows)) if number + 1 not in replaced]
     flows = [flows[number] for number in kept]
@@ -193,6 +205,7 @@ class _Run:
 
     def outcome(self, warnings: list[str]) -> Outcome:
         spec, changes = self.spec, self.changes
+        told = self.report.origins(spec.origins)
         origins = {flow.cookie: spec.origins.get(flow.cookie, "") for flow in (*changes.after, *changes.before)}
         self.result = {
             "counts": _counts(changes, self.foreign),
@@ -207,7 +220,7 @@ class _Run:
         table = Plan(
             tuple(self._steps()),
             listing(changes.before, spec.names, spec.origins),
-            listing(changes.after, spec.names, spec.origins),
+            listing(changes.after, spec.names, told),
         )
         return table + self._durable(), self.result
 
@@ -326,7 +339,7 @@ def _without_text(plan: Plan) -> Plan:
 def _unverified(spec: FlowsSpec) -> Outcome:
     """Check mode before Open vSwitch is installed: everything would be added; ovs-ofctl will judge it later."""
     lines = with_numbers(spec.flows, spec.ports)
-    report = checked(spec.bridge, spec.flows, lines, ports=spec.ports, origins=spec.origins)
+    report = checked(spec.bridge, lines, spec.told, ports=spec.ports, origins=spec.origins)
     if spec.on_finding == "fail":
         report.refuse()
     steps = (

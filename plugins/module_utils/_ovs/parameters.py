@@ -28,6 +28,7 @@ def flows_spec(params: Mapping[str, Any]) -> FlowsSpec:
         ct_zone=params["ct_zone"],
         durable=params["durable"] or "",
         on_finding=params["on_finding"],
+        given=tuple((item["line"], item["text"]) for item in params["given"]),
     )
 
 

@@ -64,5 +64,5 @@ def test_rendered_tells_findings_too(run: Module) -> None:
 def test_rules_that_the_checker_does_not_know_are_loaded_with_a_warning(ovs: PrivateOvs, apply: Apply) -> None:
     result = apply([OUT, "priority=300,tun_id=0x5,actions=drop"], on_finding="fail")
     assert (result["changed"], result["findings"]) == (True, [])
-    assert "flow 2 is not checked" in str(result["warnings"])
+    assert "tun_id=0x5,actions=drop) is not checked" in str(result["warnings"])
     assert len(ovs.flows("mesh")) == 2

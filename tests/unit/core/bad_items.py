@@ -38,7 +38,8 @@ ITEMS = [
         "a secret in the fleet",
         lambda i: i[HOME].update(warp_config={"private_key": "secret"}),
         f"{HOME}: warp_config = '(set)': this variable does not describe the fleet. Fix: use socket_bridge_bridges, "
-        "socket_bridge_veth_pairs, socket_bridge_uplinks, lxc_service_containers.",
+        "socket_bridge_veth_pairs, socket_bridge_uplinks, lxc_service_containers, socket_bridge_mode, "
+        "socket_bridge_literal_flows.",
     ),
     Case(
         "bridges no list",

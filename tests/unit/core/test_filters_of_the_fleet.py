@@ -112,7 +112,7 @@ def test_faults_of_the_inventory_are_told_with_their_cause(name: str) -> None:
 def test_compile_flows_gives_text_ports_and_origins_by_bridge() -> None:
     found = compile_flows(two_bridges(), "oo1424oo")
     assert set(found) == {"mesh", "vmbr0"}
-    assert set(found["mesh"]) == {"flows", "ports", "origins"}
+    assert set(found["mesh"]) == {"flows", "ports", "origins", "given"}
     cookies = [flow.partition(",")[0].removeprefix("cookie=") for flow in found["vmbr0"]["flows"]]
     assert cookies == list(found["vmbr0"]["origins"])
     assert 'in_port="from-mesh"' in "".join(found["vmbr0"]["flows"])

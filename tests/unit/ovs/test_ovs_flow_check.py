@@ -35,13 +35,20 @@ def numbered(line: str) -> str:
 
 def checked(lines: list[str], origins: dict[int, str] | None = None, ports: dict[str, int] | None = None) -> Report:
     texts = [numbered(line) for line in lines]
-    return flow_check.checked("mesh", lines, texts, ports=PORTS if ports is None else ports, origins=origins or {})
+    told = list(enumerate(lines, 1))
+    return flow_check.checked("mesh", texts, told, ports=PORTS if ports is None else ports, origins=origins or {})
+
+
+def printed(line: str) -> str:
+    """``line`` as parse-flows prints it."""
+    cookie, _comma, rest = line.partition(",") if line.startswith("cookie=") else ("", "", line)
+    match, _separator, actions = numbered(rest).partition(",actions=")
+    return f"{match} {cookie.replace('=', ':')} actions={actions}"
 
 
 def outcome(lines: list[str], tmp_path: Path, *, check: bool = False, **params: Any) -> tuple[Any, dict[str, Any]]:
     """The plan and the result of the module for ``lines``, on a bridge without flows."""
-    words = [numbered(line).replace("priority=", "OFPT_FLOW_MOD (OF1.5) (xid=0x1): ADD priority=", 1) for line in lines]
-    parsed = "".join(f"{line.replace(',actions', ' actions')}\n" for line in words)
+    parsed = "".join(f"OFPT_FLOW_MOD (OF1.5) (xid=0x1): ADD {printed(line)}\n" for line in lines)
     runner = Recorded({"parse-flows": (0, parsed, ""), "list": (0, LIST, ""), "dump-flows": (0, "", "")})
     defaults: dict[str, Any] = {
         "bridge": "mesh",
@@ -55,6 +62,7 @@ def outcome(lines: list[str], tmp_path: Path, *, check: bool = False, **params: 
         "ct_zone": None,
         "durable": str(tmp_path / "mesh.flows"),
         "on_finding": "fail",
+        "given": [],
     }
     return flow_table.present(runner, flows_spec({**defaults, **params}), check)
 
@@ -91,7 +99,7 @@ def test_without_open_vswitch_the_given_text_is_checked(tmp_path: Path) -> None:
         {
             **dict.fromkeys(("exclusive", "force", "flush_revoked"), False),
             **{"bridge": "mesh", "flows": [WARP, MESH], "ports": PORTS, "origins": {}, "owner": 1, "ct_zone": None},
-            **{"durable": str(tmp_path / "mesh.flows"), "on_finding": "fail"},
+            **{"durable": str(tmp_path / "mesh.flows"), "on_finding": "fail", "given": []},
         }
     )
     with pytest.raises(FindingsError, match="1 finding about"):
@@ -106,6 +114,21 @@ def test_a_finding_tells_where_the_rule_comes_from() -> None:
     assert f"({cookie}{MESH}) from oo1424oo: line 7: Never acts" in report.warnings[0]
 
 
+def test_a_rule_that_somebody_wrote_is_told_as_it_was_written(tmp_path: Path) -> None:
+    """With the line and text of the list, and in a diff."""
+    origins = {"0x6f6f000000000005": "oo1424oo: list line 14"}
+    given = [{"line": 5, "text": "to warp"}, {"line": 14, "text": "to nm"}]
+    cookie = f"cookie=0x6f6f000000000005,{MESH}"
+    plan, result = outcome([WARP, cookie], tmp_path, on_finding="warn", given=given, origins=origins)
+    assert result["warnings"][0].startswith(
+        "Bridge mesh, oo1424oo: list line 14 (to nm): Never acts: every packet that it matches is taken by "
+        "line 5 (to warp), of higher priority."
+    )
+    (finding,) = result["findings"]
+    assert (finding["line"], finding["rule"]) == (14, "to nm")
+    assert "# 0x6f6f000000000005 oo1424oo: list line 14 (dead, see the findings)\n" in plan.after
+
+
 def test_numbers_of_ports_are_checked_where_ports_are_told() -> None:
     lines = ["priority=1,in_port=7,actions=output:LOCAL"]
     assert [finding["kind"] for finding in checked(lines).findings] == ["no_such_port"]
@@ -115,7 +138,9 @@ def test_numbers_of_ports_are_checked_where_ports_are_told() -> None:
 def test_what_is_not_understood_is_said_and_never_accused() -> None:
     report = checked([UNKNOWN, WARP, MESH])
     assert [finding["line"] for finding in report.findings] == [3]
-    assert "flow 1 is not checked, as the checker says: the field 'tun_id' is unknown" in report.warnings[-1]
+    assert (
+        f"line 1 ({UNKNOWN}) is not checked, as the checker says: the field 'tun_id' is unknown" in report.warnings[-1]
+    )
     assert not report.sound
 
 
@@ -200,7 +225,7 @@ def test_compiled_rules_are_sound(fleet: str, host: str) -> None:
         for port, number in bridge["ports"].items():
             texts = [line.replace(f'"{port}"', str(number)) for line in texts]
         origins = {int(cookie, 0): origin for cookie, origin in bridge["origins"].items()}
-        assert flow_check.checked(name, bridge["flows"], texts, ports=bridge["ports"], origins=origins).sound
+        assert flow_check.checked(name, texts, list(enumerate(texts, 1)), ports=bridge["ports"], origins=origins).sound
 
 
 def test_the_module_says_what_the_filter_says() -> None:

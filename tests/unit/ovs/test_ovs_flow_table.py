@@ -40,6 +40,7 @@ def spec(tmp_path: Path, **params: Any) -> flow_table.FlowsSpec:
         "ct_zone": None,
         "durable": str(tmp_path / "mesh.flows"),
         "on_finding": "fail",
+        "given": [],
     }
     return flows_spec({**defaults, **params})
 
@@ -91,6 +92,7 @@ CASES: list[tuple[str, dict[str, Any], Answer, str]] = [
         "Flows 1 and 2 have the same cookie 0x6f6f000092e9bae6",
     ),
     ("foreign cookie", {"owner": 0x1111}, (0, ARP + IP, ""), "which does not start with the owner 0x1111."),
+    ("given", {"given": [{"line": 3, "text": "x"}]}, (0, ARP + IP, ""), "There are 2 flows, but 1 items in given."),
     ("no such bridge", {"bridge": "later"}, (0, ARP + IP, ""), "Bridge later does not exist."),
     ("controller", {"bridge": "theirs"}, (0, ARP + IP, ""), "Bridge theirs has the OpenFlow controller tcp:127.0.0.1"),
     ("renumbered", {"ports": {"veth102": 7}}, (0, ARP + IP, ""), "port veth102 has number 32870, but its flows use 7"),
