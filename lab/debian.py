@@ -38,18 +38,17 @@ def _deb822_style(text: str) -> list[tuple[str, str, list[str]]]:
 
 
 def debian_sources(codename: str) -> list[str]:
-    """One-line apt sources of a release and its updates, from this machine's mirrors; no vendor's."""
+    """One-line apt sources of the release and its updates. Other archives (of vendors) are left out."""
     entries: list[tuple[str, str, list[str]]] = []
     for path in [APT / "sources.list", *sorted((APT / "sources.list.d").glob("*"))]:
         if path.suffix == ".sources":
             entries += _deb822_style(path.read_text())
         elif path.suffix == ".list" and path.is_file():
             entries += _one_line_style(path.read_text())
-    own, _number = release()
-    suites = {f"{own}{kind}": f"{codename}{kind}" for kind in ("", "-updates", "-security")}
-    wanted = [(uri, suites[suite]) for uri, suite, components in entries if suite in suites and "main" in components]
+    suites = (codename, f"{codename}-updates", f"{codename}-security")
+    wanted = [(u, s) for u, s, c in entries if s in suites and "main" in c]
     if not any(suite == codename for _uri, suite in wanted):
-        raise LabError(f"/etc/apt names no Debian mirror for {own} main")
+        raise LabError(f"/etc/apt names no Debian mirror for {codename} main")
     keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
     return [f"deb [signed-by={keys}] {uri} {suite} main" for uri, suite in dict.fromkeys(wanted)]
 
