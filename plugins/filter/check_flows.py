@@ -87,7 +87,7 @@ _value:
       description: Name of the bridge; empty for a list of rules.
       type: str
     line:
-      description: Position of the rule in its list, from 1.
+      description: Position of the rule in its list, from 1; of a host in literal mode, its line in the text.
       type: int
     rule:
       description: The rule as it was given.
@@ -146,7 +146,9 @@ def _is_text_list(value: object) -> bool:
 
 def _found(name: str, bridge: Mapping[str, Any], **more: Any) -> Iterator[dict[str, Any]]:
     try:
-        found = check_bridge(bridge["flows"], ports=bridge.get("ports"), origins=bridge.get("origins"), **more)
+        given = [(rule["line"], rule["text"]) for rule in bridge.get("given", ())]
+        known = {"ports": bridge.get("ports"), "origins": bridge.get("origins"), "given": given}
+        found = check_bridge(bridge["flows"], **known, **more)
     except SocketNetworkError as exc:
         raise AnsibleFilterError(f"{_NAME}: {f'bridge {name}: ' if name else ''}{exc}") from exc
     return (as_data(finding, name) for finding in found)

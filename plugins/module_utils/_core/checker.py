@@ -13,6 +13,7 @@ are not used, so they never make it accuse a rule wrongly. Which values come to 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from . import findings
@@ -36,14 +37,18 @@ def check_bridge(
     names: Collection[str] = (),
     origins: Mapping[str, str] | None = None,
     elsewhere: Mapping[str, Collection[str]] | None = None,
+    given: Sequence[tuple[int, str]] = (),
 ) -> list[Finding]:
     """Findings about the flow ``lines`` of one bridge.
 
     ``ports``: its port numbers by name; ``names``: its ports where only names are known; with neither, ports are not
-    checked. ``origins`` as in `FlowReader.read`; ``elsewhere``: the ports of other bridges. Raises FlowTextError.
+    checked. ``origins`` as in `FlowReader.read`; ``elsewhere``: the ports of other bridges. ``given``: line and
+    text of each as somebody wrote it, to be told instead. Raises FlowTextError.
     """
     reader = FlowReader(ports)
     rules = reader.read(lines, origins)
+    if given:
+        rules = [replace(rule, line=given[rule.line - 1][0], text=given[rule.line - 1][1]) for rule in rules]
     found = check(rules)
     known = {*(ports or {}), *names}
     if known:
