@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address
 
 from .cube import Budget, intersection
-from .fields import FIELDS, Bits, exact
+from .fields import exact
 from .links import link_layer
-from .matrix_area import Area, area_of, union
+from .matrix_area import Area, Areas, union
 from .matrix_bridges import BridgesOf, Carried, beyond, container_end, prefix_bits
 from .matrix_model import INTERNET, Endpoint, Matrix, Reach, Stop
 from .matrix_push import Way, first_packets
@@ -31,7 +31,6 @@ MAX_BRIDGES = 8
 BUDGET = 200_000_000
 """Elementary steps for a whole fleet; 20 hosts with 10 containers each take a small part of them."""
 
-_SEEN = FIELDS["nw_proto"].mask | FIELDS["nw_dst"].mask | FIELDS["tp_dst"].mask
 _Key = tuple[Endpoint, Endpoint, tuple[str, ...], tuple[str, ...], int]
 
 
@@ -47,7 +46,7 @@ class _Walk:
         self._fleet = fleet
         self._budget = budget
         self._bridges = BridgesOf(fleet, budget)
-        self._areas: dict[Region, Area] = {}
+        self._areas = Areas(budget)
         self._reached: dict[_Key, list[Area]] = {}
         self._stopped: dict[tuple[Endpoint, Endpoint], Stop] = {}
 
@@ -113,18 +112,9 @@ class _Walk:
                         pending.append((onward, share, self._bridges.entry_ways(onward)))
 
     def _arrived(self, source: Endpoint, end: Endpoint, share: Carried, published: int) -> None:
-        area = self._area(share.region)
+        area = self._areas.of(share.region)
         if area:
             self._reached.setdefault((source, end, share.path, share.origins, published), []).append(area)
-
-    def _area(self, region: Region) -> Area:
-        """Like `area_of`; what tells sources apart has no part in it."""
-        cube = Bits(region.cube.value & _SEEN, region.cube.mask & _SEEN)
-        free = ~region.cube.mask
-        bare = Region(cube, tuple(Bits(hole.value & free, hole.mask & free) for hole in region.holes))
-        if bare not in self._areas:
-            self._areas[bare] = area_of(bare, self._budget)
-        return self._areas[bare]
 
     def _lost(self, source: Endpoint, here: Place, after: Carried) -> None:
         """Remember for which containers beyond its own bridge a container was let out in vain."""

@@ -102,8 +102,8 @@ def _ports_at(blocks: Iterable[tuple[Ranges, Ranges]], address: int) -> Ranges:
 def union(areas: Iterable[Area]) -> Area:
     """All of ``areas`` together."""
     given = list(areas)
-    if len(given) == 1:
-        return given[0]
+    if len(given) < 2:
+        return given[0] if given else {}
     names = {name for area in given for name in area}
     return _tidy({name: blocks_of([block for area in given for block in _of(area, name)]) for name in names})
 
@@ -145,6 +145,22 @@ def area_of(region: Region, budget: Budget) -> Area:
         name = OTHER if number is None else NAMES.get(number, str(number))
         found[name] = _blocks(cube, [hole for hole in region.holes if _applies(hole, number)], number, budget)
     return _tidy(found)
+
+
+class Areas:
+    """`area_of` for many regions, where what tells sources apart has no part in it."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._known: dict[Region, Area] = {}
+
+    def of(self, region: Region) -> Area:
+        cube = Bits(region.cube.value & _SEEN, region.cube.mask & _SEEN)
+        free = ~region.cube.mask
+        bare = Region(cube, tuple(Bits(hole.value & free, hole.mask & free) for hole in region.holes))
+        if bare not in self._known:
+            self._known[bare] = area_of(bare, self._budget)
+        return self._known[bare]
 
 
 def _applies(hole: Bits, number: int | None) -> bool:

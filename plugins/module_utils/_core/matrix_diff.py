@@ -10,26 +10,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .matrix_area import Area, minus
-from .matrix_rows import Pair, Row, area_rows, areas_of, row_area
+from .matrix_area import Area, minus, union
+from .matrix_rows import Pair, Row, area_rows, parts_of, row_area
 from .matrix_text import entries
+
+Parts = Mapping[Pair, Sequence[tuple[Area, str]]]
+"""What each pair may open, in parts, each with the inventory line that lets it."""
 
 
 def difference(before: Sequence[Row], after: Sequence[Row]) -> dict[str, list[Row]]:
+    """`changes` between rows as the filters have them. Raises RefusedError for what is no row."""
+    return changes(parts_of(before), parts_of(after))
+
+
+def changes(old: Parts, new: Parts) -> dict[str, list[Row]]:
     """``opens`` and ``closes``: rows without path. ``deciding`` names the lines that let (or did let) them through."""
-    old, new = areas_of(before), areas_of(after)
-    return {"opens": list(_more(new, old, after)), "closes": list(_more(old, new, before))}
+    return {"opens": list(_more(new, old)), "closes": list(_more(old, new))}
 
 
-def _more(new: Mapping[Pair, Area], old: Mapping[Pair, Area], rows: Sequence[Row]) -> Iterator[Row]:
-    by_pair: dict[Pair, list[Row]] = {}
-    for row in rows:
-        by_pair.setdefault((row["source"], row["destination"], row["published"]), []).append(row)
-    for pair, area in sorted(new.items()):
-        added = minus(area, old.get(pair, {}))
+def _more(new: Parts, old: Parts) -> Iterator[Row]:
+    for pair, parts in sorted(new.items()):
+        before = old.get(pair, ())
+        if parts == before:
+            continue
+        added = minus(union([area for area, _origin in parts]), union([area for area, _origin in before]))
         for part in area_rows(added):
             own = row_area(part)
-            causes = [row["origin"] for row in by_pair[pair] if minus(own, row_area(row)) != own]
+            causes = [origin for area, origin in parts if minus(own, area) != own]
             source, destination, published = pair
             yield {
                 "source": source,

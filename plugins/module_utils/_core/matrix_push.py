@@ -27,6 +27,9 @@ from .tuples import TupleSpace
 MAX_TABLES = 64
 """Tables that a packet may visit, as in Open vSwitch; more is a loop."""
 
+_VISIT = 20
+"""What looking into a table costs, in elementary steps."""
+
 _CT_MARK = FIELDS["ct_mark"]
 _FRESH = [name for name in FIELDS if name.startswith(("reg", "ct_", "arp_"))]
 _BLANK = Bits(0, sum(FIELDS[name].mask for name in _FRESH))
@@ -127,6 +130,7 @@ class _Push:
         space = self._tables.get(table)
         matching = space.overlapping(state.header.now(state.region.cube), -1) if space else []
         matching.sort(key=lambda rule: -rule.priority)
+        self._budget.spend(_VISIT + len(matching))
         taken: dict[int, dict[Bits, None]] = {}
         for _priority, group in groupby(matching, key=lambda rule: rule.priority):
             now: list[tuple[int, Bits]] = []

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, summarize_address_range
 from typing import Any
 
 from .._errors import RefusedError
-from .matrix_area import NAMES, OTHER, PORTS, Area, Blocks, Ranges, union
+from .matrix_area import NAMES, OTHER, PORTS, Area, Blocks, Ranges
 from .matrix_model import Matrix
 
 ANY = "any"
@@ -85,16 +85,16 @@ def _address_text(low: int, high: int) -> str:
     return str(first) if low == high else str(networks[0])
 
 
-def areas_of(rows: Iterable[Mapping[str, Any]]) -> dict[Pair, Area]:
-    """What ``rows`` say about each pair. Raises RefusedError for what is no row."""
-    found: dict[Pair, list[Area]] = {}
+def parts_of(rows: Iterable[Mapping[str, Any]]) -> dict[Pair, list[tuple[Area, str]]]:
+    """What ``rows`` say about each pair, with the line that lets it. Raises RefusedError for what is no row."""
+    found: dict[Pair, list[tuple[Area, str]]] = {}
     for row in rows:
         try:
             pair = str(row["source"]), str(row["destination"]), int(row["published"])
-            found.setdefault(pair, []).append(row_area(row))
+            found.setdefault(pair, []).append((row_area(row), str(row["origin"])))
         except (KeyError, TypeError, ValueError) as exc:
             raise RefusedError(f"{row!r} is no row of a reachability matrix.", fix="save the matrix anew.") from exc
-    return {pair: union(areas) for pair, areas in found.items()}
+    return found
 
 
 def row_area(row: Mapping[str, Any]) -> Area:
