@@ -153,8 +153,8 @@ class Present:
 
     def _content(self) -> Plan:
         if self.status is None or self.backup:
-            return first_start.plan_unseen(self.client, self.wanted)
-        return first_start.plan(self.client, self.wanted)
+            return first_start.plan_unseen(self.client, self.wanted, self._restart)
+        return first_start.plan(self.client, self.wanted, self._restart)
 
     def _front(self) -> Plan:
         file = plan_files([self.front])
@@ -199,12 +199,16 @@ class Present:
     def _run(self, what: str, *argv: str) -> None:
         self.runner.run(argv, what=what)
 
+    def _restart(self) -> None:
+        self.machine.restart(layout.SERVER)
+        self._wait()
+
     def _wait(self) -> None:
         """Until the server answers, has its broker, and is the version that it should be."""
         end = time.monotonic() + self.timeout
         while True:
             answer = first_start.status(self.client)
-            if answer and answer.get("broker_connected"):
+            if answer and answer.get("broker_connected") and answer.get("is_broker_conn_open", True):
                 break
             if time.monotonic() > end:
                 argv = ["journalctl", "--unit", layout.SERVER, "--lines=12", "--output=cat", "--quiet"]

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,8 @@ from .._plan import Plan, Step
 from .layout import SETTINGS, Wanted
 
 _HIDDEN = re.compile("secret|password|token|creds")
+_FATAL = {"metric_interval"}
+"""Settings whose change ends the server (1.5.1): it stops a clock twice. It keeps the change."""
 _STATUS = "/api/server/status"
 _SETTINGS = "/api/server/settings"
 
@@ -83,16 +85,19 @@ def read_settings(client: Client) -> dict[str, Any]:
     return answer
 
 
-def write_settings(client: Client, want: Mapping[str, Any]) -> None:
+def write_settings(client: Client, want: Mapping[str, Any], restart: Callable[[], None]) -> None:
     """Read, merge, put, read back: the server replaces all settings by what it is sent."""
     found = read_settings(client)
-    if not differing(found, want):
+    change = differing(found, want)
+    if not change:
         return
     try:
         client.send("PUT", _SETTINGS, {**found, **want}, what="changing its settings")
     except NetmakerError as error:
         if not error.uncertain:
             raise
+    if _FATAL & set(change):
+        restart()
     left = differing(read_settings(client), want)
     if left:
         raise NetmakerError(
@@ -105,8 +110,8 @@ def _lines(values: Mapping[str, Any], names: Mapping[str, Any]) -> str:
     return "".join(f"setting {name} = {value}\n" for name, value in shown.items())
 
 
-def plan(client: Client, wanted: Wanted) -> Plan:
-    """For a server that answers."""
+def plan(client: Client, wanted: Wanted, restart: Callable[[], None]) -> Plan:
+    """For a server that answers. ``restart`` starts it anew and waits until it answers again."""
     steps = []
     if not has_superadmin(client):
         steps.append(Step(f"make superadmin {wanted.admin}", partial(make_superadmin, client, wanted)))
@@ -114,17 +119,17 @@ def plan(client: Client, wanted: Wanted) -> Plan:
     found = read_settings(client)
     change = differing(found, want)
     if change:
-        steps.append(Step(f"set {', '.join(change)}", partial(write_settings, client, want)))
+        steps.append(Step(f"set {', '.join(change)}", partial(write_settings, client, want, restart)))
     return Plan(tuple(steps), _lines(found, change), _lines(want, change))
 
 
-def plan_unseen(client: Client, wanted: Wanted) -> Plan:
+def plan_unseen(client: Client, wanted: Wanted, restart: Callable[[], None]) -> Plan:
     """For a server that does not answer yet: what is needed shows when it does."""
     want = wanted_settings(wanted)
     return Plan(
         (
             Step(f"see that there is superadmin {wanted.admin}", partial(make_superadmin, client, wanted)),
-            Step("see that the server has its settings", partial(write_settings, client, want)),
+            Step("see that the server has its settings", partial(write_settings, client, want, restart)),
         ),
         "",
         _lines(want, want),
