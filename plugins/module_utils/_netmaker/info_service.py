@@ -37,7 +37,7 @@ def login(client: Client) -> str:
         fix = "correct username and password; single sign-on users and servers without basic_auth need an api_token."
         raise NetmakerError("auth_failed", str(error).partition(" Fix:")[0], fix=fix, status=400) from None
     found = answer if isinstance(answer, dict) else {}
-    if found.get("PreAuthToken"):
+    if found.get("pre_auth_token"):
         raise NetmakerError(
             "mfa_required",
             f"{what}: the user has a second factor, which a play cannot give.",

@@ -26,7 +26,8 @@ def netmaker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="module", params=[STAND_IN])
 def shared_standin(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Netmaker]:
-    with running(request.param, tmp_path_factory.mktemp("netmaker")) as server:
+    """One stand-in for the tests of a module, quick with what the real server does in the background."""
+    with running(request.param, tmp_path_factory.mktemp("netmaker"), NETMAKER_STANDIN_DELAY="0.02") as server:
         yield server
 
 
@@ -43,7 +44,7 @@ def start_standin(request: pytest.FixtureRequest, tmp_path: Path) -> Starter:
     """Starts a stand-in of its own: ``with start_standin(NETMAKER_STANDIN_MFA="on") as server``."""
 
     def start(**environment: str) -> AbstractContextManager[Netmaker]:
-        return running(request.param, tmp_path / "server", **environment)
+        return running(request.param, tmp_path / "server", **{"NETMAKER_STANDIN_DELAY": "0.02", **environment})
 
     return start
 

@@ -257,7 +257,8 @@ def prepared(kind: str, directory: Path, **environment: str) -> Iterator[Netmake
     try:
         namespace = Namespace(f"nmt-{os.getpid()}-{next(_numbers)}", ledger).create()
         with Forwarder(namespace.path, PORT) as forwarder:
-            url = f"http://127.0.0.1:{forwarder.port}"
-            yield Netmaker(kind, namespace, url, directory, program, environment)
+            made = environment.get("NETMAKER_STANDIN_CERTIFICATE")
+            url = f"{'https' if made else 'http'}://127.0.0.1:{forwarder.port}"
+            yield Netmaker(kind, namespace, url, directory, program, environment, Path(made) if made else None)
     finally:
         assert ledger.release() == []

@@ -57,8 +57,6 @@ def wire(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             fabric = Namespace("nmt-fabric", ledger).create()
             fabric.add_bridge("wire")
             fabric.connect("wire", server.namespace, "eth0", f"{SERVER}/24")
-            server.url = server.url.replace("http:", "https:")
-            server.trusted = made
             server.start()
             network = server.network()["netid"]
             token = server.key(network)["token"]

@@ -53,6 +53,7 @@ class Faults:
         if fault is None:
             return await handler(request)
         if fault["delay"]:
+            await request.read()  # a caller that gives up takes nothing back
             await asyncio.sleep(fault["delay"])
         if fault["after"] or not (fault["status"] or fault["drop"]):
             answer = await handler(request)
