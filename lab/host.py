@@ -248,6 +248,7 @@ class Host:
         files = {
             "etc/hostname": f"{self.name}\n",
             "etc/hosts": "".join(f"{address} {name}\n" for name, address in known.items()),
+            "etc/resolv.conf": "",
             "etc/machine-id": hashlib.sha256(f"lab {self.name}".encode()).hexdigest()[:32] + "\n",
             "var/lib/apt/periodic/update-success-stamp": "",
             **{f"etc/systemd/network/10-{link.device}.network": link.network_file for link in self.links},

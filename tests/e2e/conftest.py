@@ -38,7 +38,7 @@ ORDER = (
     "test_netmaker_runs",
 )
 TUNNELS = "(udp and (port 51821 or port 51822 or port 2408))"
-CONTROL = "(tcp and host 192.0.2.10 and (port 443 or port 8883))"
+CONTROL = "(tcp and host 192.0.2.10 and (port 4443 or port 8883))"
 """What hosts send to the droplet for themselves where Netmaker joins them: its API and its broker."""
 ALWAYS_WRITTEN = ("file /var/lib/netmaker/", "file /etc/netclient/", "file /var/lib/mosquitto/", "file /var/lib/caddy/")
 

@@ -39,7 +39,7 @@ def test_container_of_the_droplet_crosses_the_mesh(world: World, watch: Watch, s
     with (
         watch(world.home, "netmaker", "tcp port 443") as tunnel,
         watch(world.lab.fabric, "wan", "udp port 51821") as wan,
-        watch(world.lab.fabric, "wan", "net 10.0.0.0/8") as bare,
+        watch(world.lab.fabric, "wan", "net 10.0.0.0/14 or net 10.100.0.0/16") as bare,
         probe.counting(world.home) as counted,
     ):
         assert probe.connect(world.xray_server, "10.0.0.102", 443) == "open"

@@ -46,7 +46,7 @@ def test_host_stays_up_while_the_server_is_down(world: World, site: Site, seen: 
 
 def test_host_leaves_and_joins_by_inventory(world: World, site: Site, seen: Seen, tmp_path: Path) -> None:
     """remove_node.yml takes node3 out, the others stay; back in the inventory it is a member again, all as before."""
-    remove = {"book": "playbooks/remove_node.yml", "node": "node3", "confirm": "node3"}
+    remove = {"book": "playbooks/remove_node.yml", "node": "node3", "remove_node_confirmed": True}
     first = site(**remove)
     left = api.nodes(world.vps).keys(), api.egress(world.vps)
     stays = probe.connect(world.xray_server, "10.0.0.102", 443)

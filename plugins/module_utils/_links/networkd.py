@@ -71,12 +71,17 @@ def _veth(near: tuple[str, str], far: tuple[str, str | None]) -> str:
 
 
 def _device(uplink: Uplink, device: str) -> str:
-    """Routes of the uplink's device; its addresses belong to the tool that makes it and are kept."""
+    """Routes of the uplink's device; its addresses belong to the tool that makes it and are kept.
+
+    netclient deletes the addresses that it finds before it sets its own, and gives up, with no key set, when networkd
+    took the link-local one away meanwhile. So that is left to it.
+    """
+    quiet = _QUIET[1:] if uplink.kind == "netmaker" else _QUIET
     routes = [route for route in uplink_routes(uplink) if route.device == device]
     return _text(
         ("Match", (("Name", device),)),
         ("Link", (_OFFLINE,)),
-        ("Network", (("KeepConfiguration", "yes"), *_QUIET)),
+        ("Network", (("KeepConfiguration", "yes"), *quiet)),
         *map(_route, routes),
     )
 

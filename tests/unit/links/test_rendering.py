@@ -9,6 +9,7 @@ After an intended change write them anew: ``WRITE_GOLDEN=1 pytest tests/unit/lin
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,13 @@ def test_only_our_own_table_is_touched() -> None:
             "delete table inet op_dbus",
             "table inet op_dbus {",
         ]
+
+
+def test_link_local_addresses_of_netclients_device_are_left_to_it() -> None:
+    """It gives up when one that it is about to delete is gone."""
+    given = layer("oo1424oo")
+    mesh = next(uplink for uplink in given.uplinks if uplink.kind == "wireguard")
+    joined = replace(mesh, kind="netmaker", device="netmaker")
+    files = {spec.path: spec.content for spec in network_files(Paths(), replace(given, uplinks=(mesh, joined)))}
+    assert "LinkLocalAddressing" not in files[Paths().network("netmaker")]
+    assert "LinkLocalAddressing=no" in files[Paths().network(str(mesh.device))]
