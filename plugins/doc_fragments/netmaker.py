@@ -43,6 +43,14 @@ options:
     description: Seconds to wait for each answer. Servers without a local C(PUBLIC_IP_SERVICE) are slow with keys.
     type: int
     default: 60
+attributes:
+  action_group:
+    membership:
+      - op_dbus.socket_network.netmaker
+      - op_dbus.socket_network.socket_network
+    description:
+      - Takes defaults from C(group/op_dbus.socket_network.netmaker), the modules that talk to the server's API, and
+        C(group/op_dbus.socket_network.socket_network) in C(module_defaults).
 requirements:
   - Netmaker 0.99.0 or newer; tested with 1.5.1
 notes:

@@ -18,9 +18,9 @@ description:
     answers the other with an internal error.
   - Set C(no_log) to V(true) on every task that receives a token. It admits whoever has it.
 extends_documentation_fragment:
+  - op_dbus.socket_network.netmaker
   - op_dbus.socket_network.attributes
   - op_dbus.socket_network.attributes.actiongroup
-  - op_dbus.socket_network.netmaker
 attributes:
   check_mode:
     support: full

@@ -15,9 +15,9 @@ description:
   - This is the only module that takes O(username) and O(password), so that a play logs in once and no more. Let it
     return the token and hand that to the other modules as O(api_token). A O(master_key) needs no login at all.
 extends_documentation_fragment:
+  - op_dbus.socket_network.netmaker
   - op_dbus.socket_network.attributes
   - op_dbus.socket_network.attributes.actiongroup
-  - op_dbus.socket_network.netmaker
 attributes:
   check_mode:
     support: full

@@ -16,9 +16,9 @@ description:
     such a change instead.
   - With the network the server makes an enrollment key of the same name that never ends. It cannot be deleted.
 extends_documentation_fragment:
+  - op_dbus.socket_network.netmaker
   - op_dbus.socket_network.attributes
   - op_dbus.socket_network.attributes.actiongroup
-  - op_dbus.socket_network.netmaker
 attributes:
   check_mode:
     support: full

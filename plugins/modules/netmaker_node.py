@@ -21,9 +21,9 @@ description:
   - Order of the steps. Host, join, address and connection, gateway, relay, egress. With O(state=absent) egress,
     gateway, node, host.
 extends_documentation_fragment:
+  - op_dbus.socket_network.netmaker
   - op_dbus.socket_network.attributes
   - op_dbus.socket_network.attributes.actiongroup
-  - op_dbus.socket_network.netmaker
 attributes:
   check_mode:
     support: full

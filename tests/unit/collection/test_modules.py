@@ -31,8 +31,10 @@ def documents(path: Path) -> dict[str, Any]:
 
 
 def test_every_module_is_in_the_action_group() -> None:
+    """And those that take the options of a connection are in one of their own, where its defaults can be set."""
     runtime = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())
-    assert runtime["action_groups"] == {"socket_network": [path.stem for path in MODULES]}
+    connected = [path.stem for path in MODULES if "**CONNECTION_SPEC" in path.read_text(encoding="utf-8")]
+    assert runtime["action_groups"] == {"netmaker": connected, "socket_network": [path.stem for path in MODULES]}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
