@@ -24,12 +24,17 @@ options:
     type: dict
     required: true
   packet:
-    description: The first packet of a connection.
+    description:
+      - The first packet of a connection.
+      - In words, V(from xray-client to 203.0.113.9 tcp/443), also with V(on HOST) and V(source ADDRESS).
     type: dict
     required: true
     suboptions:
       from:
-        description: Name of the container or uplink that it comes from.
+        description:
+          - Where it comes from, a container, an uplink or a host of the fleet by name, or an address.
+          - A host sends through its host uplink to its own containers, and over the mesh to those of other hosts.
+          - An address is that of a container, or one that a mesh leads to.
         type: str
         required: true
       to:
@@ -46,8 +51,8 @@ options:
         type: int
       source:
         description:
-          - IPv4 address that it comes from. Required when O(packet.from) is an uplink.
-          - The default for a container is its own address.
+          - IPv4 address that it comes from. Required when O(packet.from) is an uplink other than the host's.
+          - The default is the address of the container, of the host's end of the bridge, or of the host in the mesh.
         type: str
       source_port:
         description: Source port.
@@ -77,6 +82,12 @@ EXAMPLES = r"""
   vars:
     fleet: "{{ hostvars | op_dbus.socket_network.fleet_inventory(groups['socket_network']) }}"
     packet: {from: nm-privacy, source: 10.100.0.1, to: xray-client, protocol: tcp, port: 5432}
+
+- name: Ask the same in words, for a peer of the mesh
+  ansible.builtin.debug:
+    msg: "{{ (fleet | op_dbus.socket_network.trace_packet('from vps-gateway to xray-client tcp/443')).report }}"
+  vars:
+    fleet: "{{ hostvars | op_dbus.socket_network.fleet_inventory(groups['socket_network']) }}"
 """
 
 RETURN = r"""
@@ -85,7 +96,10 @@ _value:
   type: dict
   contains:
     verdict:
-      description: V(sent) when it leaves the bridges to a container or an uplink, V(dropped) when it does not.
+      description:
+        - V(sent) when it leaves the bridges to a container or an uplink, V(dropped) when it does not.
+        - V(flooded) when a rule that somebody wrote (C(socket_bridge_mode=literal)) leaves a packet for no container to
+          the bridge's MAC learning.
       type: str
     end:
       description: Where it leaves them; none when it is dropped.
@@ -147,6 +161,7 @@ from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.packe
     Place,
     Question,
     read_question,
+    read_words,
 )
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.trace import Hop, Path, Tracer
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._errors import SocketNetworkError
@@ -156,16 +171,20 @@ _NAME = f"{COLLECTION}.trace_packet"
 
 
 def trace_packet(
-    inventory: Mapping[str, Mapping[str, Any]], packet: Mapping[str, Any], host: str | None = None
+    inventory: Mapping[str, Mapping[str, Any]], packet: Mapping[str, Any] | str, host: str | None = None
 ) -> dict[str, Any]:
     """What the rules of the fleet do to ``packet``."""
-    if not isinstance(packet, Mapping):
-        raise AnsibleFilterError(f"{_NAME}: expected a mapping that describes a packet.")
+    if not isinstance(packet, (Mapping, str)):
+        raise AnsibleFilterError(f"{_NAME}: expected a packet in words, or a mapping that describes one.")
     if not isinstance(inventory, Mapping) or not inventory:
         raise AnsibleFilterError(f"{_NAME}: expected the result of fleet_inventory.")
 
     def build(fleet: Fleet, _host: str) -> dict[str, Any]:
-        question = read_question(fleet, plain(packet), plain(host) or None)
+        asked, on = plain(packet), plain(host) or None
+        if isinstance(asked, str):
+            asked = read_words(asked)
+            on = asked.pop("on", on)
+        question = read_question(fleet, asked, on)
         path, reply = Tracer(fleet).follow(question)
         answer = _plain(path)
         answer["reply"] = _plain(reply) if reply else None
@@ -180,7 +199,7 @@ def trace_packet(
 
 def _plain(path: Path) -> dict[str, Any]:
     return {
-        "verdict": "sent" if path.end else "dropped",
+        "verdict": path.verdict,
         "end": _end(path.end) if path.end else None,
         "deciding": _hop(path.deciding),
         "path": [_hop(hop) for hop in path.hops],

@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 from typing import Any
@@ -16,8 +18,11 @@ from .._errors import RefusedError
 from .conntrack import Packet
 from .fields import ETH_IP, ICMP, TCP, UDP, flag_bits, packed, read_mac
 from .identity import ROUTER_MAC
-from .model import Container, Fleet, Node, Uplink
+from .model import Bridge, Container, Fleet, Node, Uplink
 
+_WORDS = re.compile(
+    r"\s*(?:(?P<key>from|to|on|source)\s+(?P<name>\S+)|(?P<protocol>[a-z]+)(?:/(?P<port>\d+))?)(?=\s|$)"
+)
 KEYS = ("from", "to", "protocol", "port", "source", "source_port")
 PROTOCOLS = {"tcp": TCP, "udp": UDP, "icmp": ICMP}
 _SOURCE_PORT = 40000
@@ -99,6 +104,23 @@ def uplink_place(node: Node, uplink: Uplink) -> Place:
     return Place(node.name, uplink.bridge, uplink.bridge_port, uplink.ofport, uplink)
 
 
+def read_words(text: str) -> dict[str, Any]:
+    """``from xray-client to 203.0.113.9 tcp/443 [on HOST] [source ADDRESS]`` as a packet; ``on`` is the key of HOST."""
+    packet: dict[str, Any] = {}
+    place = 0
+    while text[place:].strip():
+        found = _WORDS.match(text, place)
+        keys = {found["key"]: found["name"]} if found and found["key"] else {}
+        if found and found["protocol"]:
+            keys = {"protocol": found["protocol"]} | ({"port": found["port"]} if found["port"] else {})
+        if found is None or packet.keys() & keys.keys():
+            fix = "write it like: from xray-client to 203.0.113.9 tcp/443."
+            raise RefusedError(f"{text[place:].strip()!r} of {text!r} is not understood.", fix=fix)
+        packet |= keys
+        place = found.end()
+    return packet
+
+
 def read_question(fleet: Fleet, packet: Mapping[str, Any], host: str | None = None) -> Question:
     """``packet`` (keys `KEYS`) in the names of ``fleet``; ``host`` is needed where a name is on several hosts.
 
@@ -110,37 +132,92 @@ def read_question(fleet: Fleet, packet: Mapping[str, Any], host: str | None = No
     missing = [key for key in ("from", "to") if not packet.get(key)]
     if missing:
         raise RefusedError(f"A packet needs {' and '.join(missing)}.", fix="name a container, an uplink or an address.")
-    start = _start(fleet, str(packet["from"]), host)
+    target = _destination(fleet, str(packet["to"]))
+    start, usual = _start(fleet, str(packet["from"]), host, target)
     protocol = str(packet.get("protocol") or "tcp")
     if protocol not in PROTOCOLS:
         raise RefusedError(f"The protocol {protocol} is not traced.", fix=f"say {', '.join(PROTOCOLS)}.")
-    source = packet.get("source") or (start.owner.ip if isinstance(start.owner, Container) else None)
+    source = packet.get("source") or usual
     if source is None:
         raise RefusedError(f"{start} sends for many addresses.", fix="say which one as source.")
     return Question(
         start,
         _address(source, "source"),
-        _destination(fleet, str(packet["to"])),
+        target,
         protocol,
         0 if protocol == "icmp" else _port(packet.get("source_port") or _SOURCE_PORT, "source_port"),
         0 if protocol == "icmp" else _port(packet.get("port"), "port"),
     )
 
 
-def _start(fleet: Fleet, name: str, host: str | None) -> Place:
+def _start(fleet: Fleet, name: str, host: str | None, target: IPv4Address) -> tuple[Place, IPv4Address | None]:
+    """Where what ``name`` sends to ``target`` enters a bridge, and the address that it usually sends from."""
     if host is not None and host not in fleet.nodes:
         raise RefusedError(f"{host} is not in the fleet.", fix=f"name one of {', '.join(sorted(fleet.nodes))}.")
     nodes = [fleet.nodes[host]] if host is not None else list(fleet.nodes.values())
     found = [place for node in nodes for place in _places(node, name)]
     if not found:
-        known = {container.name for node in nodes for container in node.containers}
-        known |= {uplink.name for node in nodes for uplink in node.uplinks}
-        one_of = ", ".join(sorted(known))
-        raise RefusedError(f"No container and no uplink is called {name}.", fix=f"name one of {one_of}.")
+        return _outside(fleet, nodes, name, target)
     if len(found) > 1:
         places = ", ".join(f"{place} of {place.host}" for place in found)
         raise RefusedError(f"{name} names {places}.", fix="say on which host, or use a name that only one has.")
-    return found[0]
+    return found[0], _usual(fleet.nodes[found[0].host], found[0])
+
+
+def _usual(node: Node, place: Place) -> IPv4Address | None:
+    if isinstance(place.owner, Container):
+        return place.owner.ip
+    if isinstance(place.owner, Uplink) and place.owner.kind == "host":
+        return node.bridge(place.bridge).gateway
+    return None
+
+
+def _outside(fleet: Fleet, nodes: Sequence[Node], name: str, target: IPv4Address) -> tuple[Place, IPv4Address | None]:
+    """Where a host of the fleet or an address comes in that is no port of a bridge."""
+    behind = [(node, bridge) for node in nodes for bridge in node.bridges if bridge.subnet and target in bridge.subnet]
+    if name in fleet.nodes:
+        return _from_host(fleet.nodes[name], behind, target)
+    with suppress(AddressValueError):
+        return _from_address(fleet, nodes, IPv4Address(name), behind)
+    known = {container.name for node in nodes for container in node.containers}
+    known |= {uplink.name for node in nodes for uplink in node.uplinks} | set(fleet.nodes)
+    one_of = ", ".join(sorted(known))
+    raise RefusedError(f"No container, uplink or host is called {name}.", fix=f"name one of {one_of}.")
+
+
+def _from_host(
+    peer: Node, behind: Sequence[tuple[Node, Bridge]], target: IPv4Address
+) -> tuple[Place, IPv4Address | None]:
+    """By the host's uplink into its own bridge, by the mesh into those of others."""
+    for node, bridge in behind:
+        own = [uplink for uplink in node.uplinks_of(bridge.name) if uplink.kind == "host"]
+        if node is peer and own:
+            return uplink_place(node, own[0]), bridge.gateway
+    addresses = {(uplink.kind, uplink.network): uplink.address for uplink in peer.uplinks if uplink.is_mesh}
+    for node, bridge in behind:
+        for uplink in _meshes_of(node, bridge):
+            address = addresses.get((uplink.kind, uplink.network))
+            if address is not None and node is not peer:
+                return uplink_place(node, uplink), address.ip
+    raise RefusedError(f"{peer.name} reaches {target} over no mesh.", fix="name a container or an uplink.")
+
+
+def _from_address(
+    fleet: Fleet, nodes: Sequence[Node], source: IPv4Address, behind: Sequence[tuple[Node, Bridge]]
+) -> tuple[Place, IPv4Address | None]:
+    for node in nodes:
+        for container in node.containers:
+            if container.ip == source:
+                return container_place(node, container), source
+    for node, bridge in behind:
+        for uplink in _meshes_of(node, bridge):
+            if any(source in prefix for prefix in fleet.prefixes(node, uplink)):
+                return uplink_place(node, uplink), source
+    raise RefusedError(f"No mesh leads to {source}.", fix="say which uplink it comes in by, and the address as source.")
+
+
+def _meshes_of(node: Node, bridge: Bridge) -> list[Uplink]:
+    return [uplink for uplink in node.uplinks if uplink.is_mesh and node.served_bridge(uplink) is bridge]
 
 
 def _places(node: Node, name: str) -> Iterator[Place]:

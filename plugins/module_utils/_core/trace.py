@@ -18,14 +18,15 @@ from ipaddress import IPv4Address
 
 from .compile import compile_node
 from .conntrack import Conntrack, Packet
-from .fields import FIELDS, read_mac
+from .fields import FIELDS, NORMAL, read_mac
 from .identity import ROUTER_MAC
-from .model import Fleet, Uplink
+from .model import Container, Fleet, Uplink
 from .packet import Place, Question, container_place, uplink_place
 from .rules import FlowReader, Rule
-from .simulator import Result, Simulator
+from .simulator import Result, Sent, Simulator
 from .tables import POLICY, SOCKET, STATE, TRANSIT, Pipeline
 
+FLOODED = "flooded to every port of the bridge"
 _MAX_HOPS = 8
 _KEPT = ("dl_src", "dl_dst", "dl_type", "nw_src", "nw_dst", "nw_proto", "nw_ttl", "tp_src", "tp_dst", "tcp_flags")
 
@@ -50,11 +51,16 @@ class Path:
     why: str
 
     @property
+    def verdict(self) -> str:
+        """`sent`, `flooded` or `dropped`."""
+        return "sent" if self.end else "flooded" if self.why == FLOODED else "dropped"
+
+    @property
     def deciding(self) -> Hop:
         """The rule that dropped it; of a packet that arrived, the last that had to judge it: by policy or by state."""
         if self.end is not None:
             for table in (POLICY, STATE):
-                judged = [hop for hop in self.hops if hop.table == table]
+                judged = [hop for hop in self.hops if hop.table_name == SOCKET[table].name]
                 if judged:
                     return judged[-1]
         return self.hops[-1]
@@ -62,9 +68,22 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class _Bridge:
+    """``tables`` is None for rules that somebody wrote: what their tables are for nobody knows."""
+
     simulator: Simulator
-    tables: Pipeline
+    tables: Pipeline | None
     places: Mapping[int, Place]
+
+    def name(self, table: int) -> str:
+        return f"table {table}" if self.tables is None else self.tables[table].name
+
+    def out(self, sent: Sent) -> Place | None:
+        """Where ``sent`` leaves. The MAC learning switch knows the containers; None: it floods the packet."""
+        if sent.port != NORMAL:
+            return self.places.get(sent.port)
+        target = IPv4Address(FIELDS["nw_dst"].of(sent.header))
+        owners = ((place, place.owner) for place in self.places.values())
+        return next((place for place, owner in owners if isinstance(owner, Container) and owner.ip == target), None)
 
 
 class Tracer:
@@ -87,13 +106,15 @@ class Tracer:
         for _hop in range(_MAX_HOPS):
             bridge = self._bridges(place.host)[place.bridge]
             result = bridge.simulator.run(packet, self._connections[place.host])
+            bridge.simulator.learn(result.learned)
             hops += [
-                Hop(place.host, place.bridge, step.table, bridge.tables[step.table].name, step.rule)
-                for step in result.steps
+                Hop(place.host, place.bridge, step.table, bridge.name(step.table), step.rule) for step in result.steps
             ]
             if not result.sent:
                 return Path(tuple(hops), None, _loss(result))
-            out = bridge.places[result.sent[0].port]
+            out = bridge.out(result.sent[0])
+            if out is None:
+                return Path(tuple(hops), None, FLOODED)
             onward = self._onward(out, IPv4Address(FIELDS["nw_dst"].of(result.sent[0].header)))
             if onward is None:
                 return Path(tuple(hops), out, "sent")
@@ -121,7 +142,7 @@ class Tracer:
         made = {}
         for name, flows in compile_node(self._fleet, host).items():
             rules = FlowReader(flows.ports).read([flow.text() for flow in flows.flows], flows.origins)
-            tables = TRANSIT if node.bridge(name).subnet is None else SOCKET
+            tables = None if flows.given else TRANSIT if node.bridge(name).subnet is None else SOCKET
             by_number = {place.ofport: place for place in places if place.bridge == name}
             made[name] = _Bridge(Simulator(rules, flows.ports.values()), tables, by_number)
         return made

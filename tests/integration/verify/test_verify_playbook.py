@@ -59,6 +59,14 @@ def test_trace(inventory: Path) -> None:
     assert "changed=0" in words
 
 
+def test_trace_in_words(inventory: Path) -> None:
+    asked = json.dumps({"packet": "from right to c110 tcp/443"})
+    done = play(inventory, ROOT / "playbooks" / "trace.yml", "-e", asked)
+    assert done.returncode == 0, done.stdout + done.stderr
+    words = " ".join(done.stdout.split())
+    assert "tcp/443 from 10.100.0.2 (uplink nm-left of left) to 10.2.0.110: arrives at container c110 of left" in words
+
+
 def test_trace_tells_what_is_wrong_with_the_packet(inventory: Path) -> None:
     done = play(inventory, ROOT / "playbooks" / "trace.yml", "-e", "from=c120 to=c110 protocol=tcp")
     assert done.returncode != 0

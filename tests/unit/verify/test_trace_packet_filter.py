@@ -133,6 +133,71 @@ def test_a_reply_leaves_by_the_uplink_that_its_connection_came_in_on() -> None:
     assert reply["deciding"]["origin"].endswith("(replies to connections from there)")
 
 
+@pytest.mark.parametrize(
+    ("words", "first", "end", "source"),
+    [
+        ("from xray-client to 203.0.113.9 tcp/443", ("oo1424oo", "mesh"), "warp0", "10.0.0.102 (container xray-client"),
+        (
+            "from vps-gateway to xray-client tcp/443",
+            ("oo1424oo", "mesh"),
+            "xray-client",
+            "10.100.0.1 (uplink nm-privacy",
+        ),
+        (
+            "from 10.100.0.1 to xray-client tcp/443",
+            ("oo1424oo", "mesh"),
+            "xray-client",
+            "10.100.0.1 (uplink nm-privacy",
+        ),
+        ("from 10.0.0.102 to 203.0.113.9 tcp/443", ("oo1424oo", "mesh"), "warp0", "10.0.0.102 (container xray-client"),
+        ("from oo1424oo to xray-client tcp/80", ("oo1424oo", "mesh"), None, "10.0.0.1 (uplink host of oo1424oo"),
+        ("udp/53 from host on oo1424oo to gateway", ("oo1424oo", "mesh"), None, "10.0.0.1 (uplink host of oo1424oo"),
+        ("from nm-privacy source 10.100.0.1 to xray-client icmp", ("oo1424oo", "mesh"), None, "10.100.0.1 (uplink nm-"),
+    ],
+)
+def test_words(words: str, first: tuple[str, str], end: str | None, source: str) -> None:
+    told = trace_packet(FLEETS["lab"], words)
+    assert (told["path"][0]["host"], told["path"][0]["bridge"]) == first
+    assert (told["end"] or {}).get("name") == end
+    assert source in told["report"][0]
+
+
+def test_a_peer_comes_in_through_the_transit_bridge() -> None:
+    told = trace_packet(FLEETS["two-bridges"], "from right to c110 tcp/443")
+    bridges = dict.fromkeys((hop["host"], hop["bridge"]) for hop in told["path"])
+    assert list(bridges) == [("left", "mesh"), ("left", "vmbr0")]
+    assert told["deciding"]["origin"] == "left: lxc_service_containers[c110].services[web] from mesh"
+    assert told["reply"]["end"] == {"host": "left", "kind": "uplink", "name": "nm-left"}
+
+
+def literal() -> dict[str, Any]:
+    """The lab, with rules on oo1424oo that somebody wrote."""
+    written = [
+        "priority=100,in_port=veth102,actions=output:warp0",
+        "priority=90,in_port=nm-privacy,actions=learn(table=1,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],output:NXM_OF_IN_PORT[]),"
+        "normal",
+        "priority=10,actions=normal",
+    ]
+    fleet = {host: dict(variables) for host, variables in FLEETS["lab"].items()}
+    fleet["oo1424oo"] |= {"socket_bridge_mode": "literal", "socket_bridge_literal_flows": {"mesh": written}}
+    return fleet
+
+
+@pytest.mark.parametrize(
+    ("words", "verdict", "end", "origin"),
+    [
+        ("from xray-client to gateway tcp/443", "sent", "warp0", "line 1"),
+        ("from vps-gateway to xray-client tcp/443", "sent", "xray-client", "line 2"),
+        ("from gateway to 203.0.113.9 tcp/443", "flooded", None, "line 3"),
+    ],
+)
+def test_rules_that_somebody_wrote(words: str, verdict: str, end: str | None, origin: str) -> None:
+    told = trace_packet(literal(), words)
+    assert (told["verdict"], (told["end"] or {}).get("name")) == (verdict, end)
+    assert told["deciding"]["table_name"] == "table 0"
+    assert origin in told["deciding"]["origin"]
+
+
 def test_the_host_tells_names_apart() -> None:
     asked = packet("warp0", "c121", source="198.51.100.7")
     with pytest.raises(AnsibleFilterError, match="warp0 names uplink warp0 of left, uplink warp0 of right"):
@@ -156,7 +221,12 @@ def test_the_host_tells_names_apart() -> None:
         (packet("nm-privacy", "xray-client"), "say which one as source"),
         (packet("nm-privacy", "xray-client", source="mesh"), "source = mesh is not an IPv4 address"),
         (packet("xray-client", "10.0.0.1", ttl=1), "has no ttl. Fix: say from, to"),
-        ("xray-client", "expected a mapping"),
+        (["xray-client"], "expected a packet in words"),
+        ("from xray-client to gateway https", "https is not traced"),
+        ("from xray-client to gateway tcp/443 udp/53", "'udp/53' of .* is not understood. Fix: write it like: from"),
+        ("from xray-client 10.0.0.1", "'10.0.0.1' of .* is not understood"),
+        ("from 198.51.100.9 to xray-client tcp/443", "No mesh leads to 198.51.100.9. Fix: say which uplink"),
+        ("from vps-gateway to 203.0.113.9 tcp/443", "vps-gateway reaches 203.0.113.9 over no mesh"),
     ],
 )
 def test_what_cannot_be_traced_is_refused_with_the_fix(asked: Any, words: str) -> None:
