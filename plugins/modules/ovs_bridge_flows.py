@@ -218,6 +218,26 @@ origins:
   description: Where the changed rules come from, by cookie, as far as O(origins) tells.
   type: dict
   returned: when O(state) is V(present) or V(absent)
+reachability:
+  description:
+    - With C(--diff), the connections on this bridge that changed rules open and close, as far as our rules decide.
+    - The same lines stand in the diff, on its two sides.
+  type: dict
+  returned: when O(state) is V(present) or V(absent)
+  contains:
+    opens:
+      description: Who may now open what to whom, and could not before.
+      type: list
+      elements: str
+      sample:
+        - "gateway (veth100) -> xray-client (veth102) tcp/443  # services[xray-vless] from local"
+    closes:
+      description: Who could open what to whom, and may not any more.
+      type: list
+      elements: str
+    note:
+      description: Why the lists are empty or incomplete, for example because the exact answer would take too long.
+      type: str
 datapath_type:
   description: Datapath of the bridge; none in check mode while there is no bridge.
   type: str
@@ -225,6 +245,7 @@ datapath_type:
   sample: netdev
 """
 
+from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -258,7 +279,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
 
 def body(module: AnsibleModule) -> dict[str, Any]:
     runner, check_mode, state = ModuleRunner(module), module.check_mode, module.params["state"]
-    spec = flows_spec(module.params)
+    spec = replace(flows_spec(module.params), tell_reachability=module._diff)
     plan, result = Plan(), {}
     if state == "rendered":
         result = flow_table.rendered(runner, spec)

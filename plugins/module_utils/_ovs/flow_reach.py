@@ -39,8 +39,11 @@ class Reachability:
 def reachability(
     have: Sequence[Flow], want: Sequence[Flow], ports: Mapping[str, int], origins: Mapping[int, str]
 ) -> Reachability:
-    """The change from ``have`` to ``want``."""
+    """The change from ``have`` to ``want``. Whatever happens here is a note, for a diff must not stop a change."""
     from .._core.matrix_change import bridge_change  # noqa: PLC0415 - only a diff of changed flows needs it
 
-    change = bridge_change([flow.text for flow in have], [flow.text for flow in want], ports, origins)
+    try:
+        change = bridge_change([flow.text for flow in have], [flow.text for flow in want], ports, origins)
+    except Exception as exc:
+        return Reachability(note=f"not told, which is a bug of ours: {type(exc).__name__}: {exc}")
     return Reachability(change.opens, change.closes, change.note)

@@ -24,6 +24,7 @@ from .bridge import switch_or_nothing
 from .bridge_plan import FAIL_MODE, REQUIRED_PROTOCOL, check_name, check_ofports, plan_properties, refuse_controller
 from .flow_check import Report, checked, mark
 from .flow_plan import Changes, bundle, compare, differing_keys, listing, refuse_collisions
+from .flow_reach import Reachability, reachability
 from .flows import (
     OFCTL,
     Flow,
@@ -50,7 +51,7 @@ class FlowsSpec:
     ``origins`` tells by cookie which line of the inventory asked for a flow. ``owner`` is the upper 16 bits of our
     cookies. ``durable`` is the file that the replay after a restart of ovs-vswitchd reads. ``on_finding`` is `fail`
     or `warn`: what to do when the checker finds something wrong. ``given`` tells line and text of each flow as
-    somebody wrote it; without it flows count from 1.
+    somebody wrote it; without it flows count from 1. ``tell_reachability``: say what changed flows open and close.
     """
 
     bridge: str
@@ -65,6 +66,7 @@ class FlowsSpec:
     durable: str = ""
     on_finding: str = "fail"
     given: tuple[tuple[int, str], ...] = ()
+    tell_reachability: bool = False
 
     @property
     def told(self) -> tuple[tuple[int, str], ...]:
@@ -135,6 +137,7 @@ def rendered(runner: Runner, spec: FlowsSpec) -> dict[str, Any]:
     return {
         "rendered": [flow.text for flow in sorted(flows, key=lambda flow: flow.order)],
         "findings": list(report.findings),
+        "reachability": Reachability().result(),
         "warnings": report.warnings,
     }
 
@@ -190,6 +193,8 @@ class _Run:
         self.foreign = foreign
         self.changes = compare(ours, self.want, _differing(runner, ours, self.want))
         self.revoked = conntrack.revoked(self.changes, self._former(), self.want)
+        told = bool(self.changes) and spec.tell_reachability
+        self.reach = reachability(ours, self.want, spec.ports, spec.origins) if told else Reachability()
         self.result: dict[str, Any] = {}
 
     def _found(self) -> list[Flow]:
@@ -214,13 +219,14 @@ class _Run:
             "origins": {f"{cookie:#018x}": text for cookie, text in sorted(origins.items()) if text},
             "datapath_type": self.have.datapath_type if self.have else None,
             "findings": list(self.report.findings),
+            "reachability": self.reach.result(),
         }
         if warnings:
             self.result["warnings"] = warnings
         table = Plan(
             tuple(self._steps()),
-            listing(changes.before, spec.names, spec.origins),
-            listing(changes.after, spec.names, told),
+            listing(changes.before, spec.names, spec.origins) + self.reach.before,
+            listing(changes.after, spec.names, told) + self.reach.after,
         )
         return table + self._durable(), self.result
 
@@ -353,6 +359,7 @@ def _unverified(spec: FlowsSpec) -> Outcome:
         "origins": {},
         "datapath_type": None,
         "findings": list(report.findings),
+        "reachability": Reachability().result(),
         "warnings": report.warnings,
     }
     return Plan(steps, "", "".join(f"{line}\n" for line in sorted(spec.flows))), result
