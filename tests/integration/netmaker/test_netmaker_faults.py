@@ -25,7 +25,7 @@ DAY = 86400
 LAN = "172.30.0.0/24"
 ONE = "[^/]+"
 PROXY = "answer lost behind the proxy"
-BROKEN_WRITES = {
+BROKEN_WRITES: dict[str, dict[str, Any]] = {
     PROXY: {"status": 502, "text": "Bad Gateway", "after": True},
     "connection dropped": {"drop": True, "after": True},
     "server error after the work": {"status": 500, "after": True},
@@ -254,7 +254,7 @@ def test_a_key_that_has_expired_is_told_and_renewed(standin: Netmaker) -> None:
     network = str(standin.network()["netid"])
     body = {"tags": [f"short-{network}"], "networks": [network], "expiration": int(time.time()) + 2}
     assert standin.call("POST", "/api/v1/enrollment-keys", body).status == 200
-    want = {"name": f"short-{network}", "networks": [network], "expires_at": int(time.time()) + DAY}
+    want: dict[str, Any] = {"name": f"short-{network}", "networks": [network], "expires_at": int(time.time()) + DAY}
 
     def state() -> str:
         keys = modules.info(gather=["enrollment_keys"])["enrollment_keys"]
@@ -272,7 +272,7 @@ def test_a_server_whose_clock_is_wrong(standin: Netmaker, skew: int) -> None:
     membership = Membership(standin)
     membership.apply()
     membership.check()
-    want = {"name": f"skew-{membership.network}", "networks": [membership.network], "expires_at": int(time.time()) + DAY}
+    want: dict[str, Any] = {"name": f"skew-{membership.network}", "networks": [membership.network], "expires_at": int(time.time()) + DAY}
     if skew > 0:
         with fails_with("server_error"):
             membership.modules.key(**want)
@@ -320,9 +320,9 @@ def test_an_older_server_is_understood(start_standin: Starter, version: str) -> 
         membership = Membership(server)
         membership.apply()
         membership.check()
-        wanted = {"netid": membership.network, "auto_remove": False}
+        wanted: dict[str, Any] = {"netid": membership.network, "auto_remove": False}
         assert not membership.modules.network(**wanted)["changed"]
-        gone = {"network": membership.network, "host_id": membership.host, "state": "absent", "purge_host": True}
+        gone: dict[str, Any] = {"network": membership.network, "host_id": membership.host, "state": "absent", "purge_host": True}
         assert membership.modules.node(**gone)["changed"]
 
 

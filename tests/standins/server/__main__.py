@@ -21,9 +21,6 @@ from .settings import VERSION, Settings
 from .state import State
 from .store import Store
 
-PATIENCE = 10.0
-"""Seconds that the broker has to take our login."""
-
 GIVEN_UP = 2
 BANNER = f"THIS IS A STAND-IN for Netmaker {VERSION}, for tests only"
 
@@ -49,7 +46,7 @@ async def serve(settings: Settings) -> int:
 
 async def _broker_ready(settings: Settings, stop: asyncio.Event) -> bool:
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + PATIENCE
+    deadline = loop.time() + settings.patience
     while not stop.is_set() and not await loop.run_in_executor(None, broker.accepts, settings):
         if loop.time() > deadline:
             return False

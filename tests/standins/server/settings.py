@@ -19,8 +19,9 @@ MASTER = "masteradministrator"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``delay``: seconds until what the real server does in the background is done. ``version`` below v1.5.1 makes the
-    answers those of an older server. ``certificate`` and ``key`` make it speak TLS, which the real one cannot."""
+    """``delay``: seconds until what the real server does in the background is done. ``patience``: seconds that the
+    broker has to take our login. ``version`` below v1.5.1 makes the answers those of an older server. ``certificate``
+    and ``key`` make it speak TLS, which the real one cannot."""
 
     master_key: str
     server_name: str
@@ -34,6 +35,7 @@ class Settings:
     messages: bool
     seeds: Mapping[str, object]
     delay: float
+    patience: float
     mfa: bool
     version: str
     certificate: str
@@ -64,6 +66,7 @@ class Settings:
             messages=get("MESSAGEQUEUE_BACKEND", "on") not in OFF,
             seeds=_seeds(environment),
             delay=float(get("NETMAKER_STANDIN_DELAY", "0.2")),
+            patience=float(get("NETMAKER_STANDIN_PATIENCE", "30")),
             mfa=get("NETMAKER_STANDIN_MFA", "off") not in OFF,
             version=get("NETMAKER_STANDIN_VERSION", VERSION),
             certificate=get("NETMAKER_STANDIN_CERTIFICATE", ""),
