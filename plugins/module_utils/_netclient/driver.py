@@ -108,8 +108,9 @@ class Driver:
     # ------------------------------------------------------------ parts
 
     def _hosts(self, entries: dict[str, str], refused: bool) -> list[FileSpec]:
-        spec = layout.hosts_file(entries, refused)
-        return [spec] if spec != found(layout.HOSTS_PATH) else []
+        spec = layout.hosts_file(layout.HOSTS_PATH, entries, refused)
+        have = found(layout.HOSTS_PATH)
+        return [spec] if spec.content != (have.content if have else "") else []
 
     def _update_certificates(self) -> None:
         try:

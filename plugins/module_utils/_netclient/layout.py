@@ -53,7 +53,7 @@ WantedBy=multi-user.target
     return FileSpec(UNIT_PATH, text)
 
 
-def hosts_file(entries: Mapping[str, str], refused: bool, path: str = HOSTS_PATH) -> FileSpec:
+def hosts_file(path: str, entries: Mapping[str, str], refused: bool) -> FileSpec:
     """/etc/hosts with our block at its end; without ``entries`` and ``refused`` the block is not there."""
     have = found(path)
     rest = _BLOCK.sub("", have.content if have else "")
