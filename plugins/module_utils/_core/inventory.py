@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -53,7 +53,7 @@ def fleet_from_inventory(inventory: Mapping[str, Mapping[str, Any]], *, today: d
     ``today`` decides which templates are past their end of life (a warning). Raises InvalidFleetError with all faults.
     """
     faults: list[Fault] = []
-    nodes = {host: _node(host, variables, faults) for host, variables in sorted(inventory.items())}
+    nodes = {host: _node(host, variables, faults) for host, variables in sorted(_named(inventory, faults))}
     fleet = Fleet(nodes=nodes)
     check_fleet(fleet, faults)
     if faults:
@@ -61,12 +61,22 @@ def fleet_from_inventory(inventory: Mapping[str, Mapping[str, Any]], *, today: d
     return replace(fleet, warnings=_warnings(nodes, today or date.today()) + _shared_ports(fleet))
 
 
+def _named(inventory: Mapping[str, Mapping[str, Any]], faults: list[Fault]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The hosts of ``inventory``, whose names YAML may have read as something else."""
+    for host, variables in inventory.items():
+        if isinstance(host, str):
+            yield host, variables
+        else:
+            problem = f"{kind_of(host)} is no host name."
+            faults.append(Fault(shown(host), "(host)", shown(host), problem, "write the name in quotes."))
+
+
 def _node(host: str, variables: Mapping[str, Any], faults: list[Fault]) -> Node:
     if not isinstance(variables, Mapping):
         faults.append(Fault(host, "(host)", shown(variables), f"{kind_of(variables)} stands here.", "write a mapping."))
         return Node(name=host)
     item = Item(host, "", variables, faults)
-    for variable in sorted(variables.keys() - set(VARIABLES)):
+    for variable in sorted(str(name) for name in variables.keys() - set(VARIABLES)):
         item.fault(variable, "(set)", "this variable does not describe the fleet.", f"use {', '.join(VARIABLES)}.")
     bridge_items, uplink_items = item.items(BRIDGES), item.items(UPLINKS)
     bridges = [bridge for bridge in map(_bridge, bridge_items) if bridge]
