@@ -113,6 +113,10 @@ _value:
       description: All containers of the fleet.
       type: list
       elements: str
+    notes:
+      description: What was not looked at, for example rules that C(learn) adds on a host in literal mode.
+      type: list
+      elements: str
     table:
       description: All of it as lines for people to read, for a terminal of 80 columns.
       type: list

@@ -35,8 +35,9 @@ def matrix_of_inventory(name: str, inventory: object) -> dict[str, Any]:
         matrix = matrix_of(fleet)
         rows, stopped = list(rows_of(matrix)), stopped_rows(matrix)
         containers = [str(container) for container in matrix.containers]
-        lines = list(table(rows, stopped, containers))
-        return {"rows": rows, "stopped": stopped, "containers": containers, "table": lines}
+        notes = list(matrix.notes)
+        lines = list(table(rows, stopped, containers, notes))
+        return {"rows": rows, "stopped": stopped, "containers": containers, "notes": notes, "table": lines}
 
     try:
         return with_node(name, inventory, next(iter(inventory)), build)

@@ -66,6 +66,7 @@ class _Walk:
             ),
             tuple(stop for pair, stop in sorted(self._stopped.items()) if pair not in pairs),
             tuple(container_end(node, container) for node in nodes for container in node.containers),
+            tuple(self._bridges.notes),
         )
 
     def _follow_container(self, node: Node, container: Container) -> None:

@@ -79,6 +79,7 @@ class BridgesOf:
         self._budget = budget
         self._of_host = cache(self._compile)
         self._entry_ways: dict[tuple[str, str, str], Sequence[Way]] = {}
+        self.notes: list[str] = []
 
     def others(self, node: Node, uplink: Uplink) -> list[Member]:
         """The other members of the mesh of ``uplink``; none when it is no mesh."""
@@ -105,7 +106,7 @@ class BridgesOf:
         node = self._fleet.nodes[here.host]
         out = self._bridge(here).places.get(port)
         if out is None:
-            yield None, Endpoint("switch", here.host, here.bridge), after
+            yield from self._switched(node, here, after)
         elif isinstance(out.owner, Container):
             yield None, container_end(node, out.owner), after
         elif isinstance(out.owner, Uplink):
@@ -114,6 +115,23 @@ class BridgesOf:
             far = next(far for near, far in node.ends(here.bridge) if near.name == out.port)
             place = Place(here.host, far.bridge, far.name, far.ofport)
             yield place, None, replace(after, header=entering(after.header, place.ofport))
+
+    def _switched(
+        self, node: Node, here: Place, after: Carried
+    ) -> Iterator[tuple[Place | None, Endpoint | None, Carried]]:
+        """The bridge's own MAC learning knows the containers; everything else goes to every port."""
+        rest: Region | None = after.region
+        for container in node.containers_of(here.bridge):
+            meant = after.header.back(exact("nw_dst", int(container.ip))) if container.veth != here.port else None
+            if meant is None or rest is None:
+                continue
+            share = rest.narrowed(meant)
+            if share is None or share.is_empty(self._budget):
+                continue
+            rest = rest.without([meant])
+            yield None, container_end(node, container), replace(after, region=share)
+        if rest is not None and not rest.is_empty(self._budget):
+            yield None, Endpoint("switch", here.host, here.bridge), replace(after, region=rest)
 
     def _through(
         self, node: Node, uplink: Uplink, after: Carried
@@ -150,7 +168,9 @@ class BridgesOf:
         for name, flows in compile_node(self._fleet, host).items():
             rules = FlowReader(flows.ports).read([flow.text() for flow in flows.flows], flows.origins)
             by_number = {place.ofport: place for place in places if place.bridge == name}
-            made[name] = _Bridge(Switch(rules, flows.ports.values()), by_number)
+            switch = Switch(rules, flows.ports.values())
+            made[name] = _Bridge(switch, by_number)
+            self.notes += [f"{host}/{name}: rules that learn() adds to table {table}" for table in switch.learning]
         return made
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .._errors import RefusedError
+from .actions import Learn
 from .cube import Budget, OutOfBudgetError
 from .fields import FIELDS, NORMAL, Bits
 from .matrix_area import Area, Areas
@@ -65,7 +66,10 @@ def bridge_change(
         return Change(note="not told, as the exact answer would take too long")
     opens, closes = _lines(found["opens"]), _lines(found["closes"])
     left = max(len(opens), len(closes)) - SHOWN
-    return Change(tuple(opens[:SHOWN]), tuple(closes[:SHOWN]), f"{left} lines are left out" if left > 0 else "")
+    notes = [f"{left} lines are left out"] if left > 0 else []
+    if any(isinstance(action, Learn) for rule in new for action in rule.actions):
+        notes.append("rules that learn() adds are not looked at")
+    return Change(tuple(opens[:SHOWN]), tuple(closes[:SHOWN]), "; ".join(notes))
 
 
 def _names(rules: Sequence[Rule], ports: Mapping[str, int]) -> dict[int, str]:

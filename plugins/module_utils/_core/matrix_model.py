@@ -29,6 +29,8 @@ class Endpoint(NamedTuple):
             return f"internet via {self.host}/{self.name}" if self.name else "internet"
         if self.kind == "container":
             return f"{self.host}/{self.name}"
+        if self.kind == "switch":
+            return f"any port of {self.host}/{self.name}"
         return f"{self.kind} {'/'.join(filter(None, (self.host, self.name)))}"
 
 
@@ -63,8 +65,9 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """``containers``: all of the fleet, whether they reach something or not."""
+    """``containers``: all of the fleet, whether they reach something or not. ``notes``: what was not looked at."""
 
     reaches: tuple[Reach, ...]
     stops: tuple[Stop, ...]
     containers: tuple[Endpoint, ...]
+    notes: tuple[str, ...] = ()

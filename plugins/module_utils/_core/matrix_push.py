@@ -38,7 +38,7 @@ _FIRST = Bits(
     packed(dl_type=ETH_IP, tcp_flags=flag_bits("tcp_flags", "syn")),
     sum(FIELDS[name].mask for name in ("dl_type", "vlan_tci", "tcp_flags")) | _BLANK.mask,
 )
-_KNOWN_ACTIONS = (Output, Back, Normal, Goto, SetField, Move, DecTtl, Ct)
+_KNOWN_ACTIONS = (Output, Back, Normal, Goto, SetField, Move, DecTtl, Ct, Learn)
 
 
 def first_packets(port: int, more: Bits = NOTHING) -> Bits:
@@ -88,21 +88,23 @@ class _State:
 class Switch:
     """A bridge with ``rules`` and ``ports`` (numbers; None: whatever the rules name).
 
-    Of overlapping rules with the same priority each is taken for the one that acts. Raises FlowTextError for actions
-    that are not followed here.
+    Of overlapping rules with the same priority each is taken for the one that acts. ``learning`` are tables that rules
+    add rules to, which are not looked at. Raises FlowTextError for actions that are not followed here.
     """
 
     def __init__(self, rules: Iterable[Rule], ports: Collection[int] | None = None) -> None:
         last = {(rule.table, rule.priority, rule.bits): rule for rule in rules}
         tables: dict[int, list[Rule]] = {}
         for rule in last.values():
-            strange = [action for action in rule.actions if not isinstance(action, _KNOWN_ACTIONS)]
-            if strange:
-                what = "learn()" if isinstance(strange[0], Learn) else type(strange[0]).__name__.lower()
-                raise FlowTextError(f"{rule.text}: {what} is not followed here.")
+            if not all(_is_followed(action) for action in rule.actions):
+                raise FlowTextError(
+                    f"{rule.text}: groups, resubmit and translation of addresses are not followed here."
+                )
             tables.setdefault(rule.table, []).append(rule)
         self._tables = {table: TupleSpace(members) for table, members in tables.items()}
         self._ports = ports
+        learnt = {each.table for rule in last.values() for each in rule.actions if isinstance(each, Learn)}
+        self.learning = tuple(sorted(learnt))
 
     def ways(self, first: Region, budget: Budget) -> Iterator[Way]:
         """Every way of the headers ``first``, all of which come in at one port. Raises OutOfBudgetError."""
@@ -205,6 +207,13 @@ class _Push:
         if isinstance(action, Back):
             return came
         return NORMAL if isinstance(action, Normal) else None
+
+
+def _is_followed(action: Action) -> bool:
+    """A plain ``nat`` translates what a former connection has asked for, so it does nothing to new ones."""
+    if isinstance(action, Ct) and action.nat is not None and action.nat.end:
+        return False
+    return isinstance(action, _KNOWN_ACTIONS)
 
 
 def _tracked(header: Header, mark: Header | None, zone: int) -> Header:

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, summarize_address_range
 
 from .fields import ipv4_text
@@ -26,7 +26,9 @@ _NOT_ROUTED: Ranges = tuple(
 )
 
 
-def table(rows: Sequence[Row], stopped: Sequence[Row], containers: Sequence[str]) -> Iterator[str]:
+def table(
+    rows: Sequence[Row], stopped: Sequence[Row], containers: Sequence[str], notes: Sequence[str] = ()
+) -> Iterator[str]:
     """Lines that tell ``rows``; see `matrix_rows` for the shapes."""
     by_destination: dict[str, list[Row]] = {}
     for row in rows:
@@ -44,6 +46,9 @@ def table(rows: Sequence[Row], stopped: Sequence[Row], containers: Sequence[str]
             who = sources_text(row["sources"], containers, row["destination"])
             yield from _indented(_wrapped("", f"{who} to {row['destination']}"))
             yield from _indented(_wrapped("  ", f"at {row['bridge']} by {row['origin']}"))
+    if notes:
+        yield "Not looked at:"
+        yield from _indented(notes)
 
 
 def entries(rows: Sequence[Row], containers: Collection[str]) -> Iterator[str]:
@@ -118,5 +123,5 @@ def _wrapped(head: str, text: str) -> Iterator[str]:
         yield (head if index == 0 else " " * len(head)) + line
 
 
-def _indented(lines: Iterator[str] | list[str]) -> Iterator[str]:
+def _indented(lines: Iterable[str]) -> Iterator[str]:
     return (" " * _INDENT + line for line in lines)

@@ -5,7 +5,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+from tests.lib.fleets import shipped
+
+LISTS = Path(__file__).resolve().parents[2] / "fixtures" / "literal"
 
 
 def container(number: int, subnet: str, bridge: str = "mesh", **more: Any) -> dict[str, Any]:
@@ -76,3 +81,12 @@ def three_hosts() -> dict[str, dict[str, Any]]:
         ],
     }
     return {"one": one, "two": two, "three": three}
+
+
+def written() -> dict[str, dict[str, Any]]:
+    """The two hosts with the rules of the design documents."""
+    fleet = shipped("production-example")
+    for host, variables in fleet.items():
+        text = (LISTS / f"{host}.txt").read_text(encoding="utf-8")
+        fleet[host] = {**variables, "socket_bridge_mode": "literal", "socket_bridge_literal_flows": {"mesh": text}}
+    return fleet

@@ -22,14 +22,17 @@ from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.packe
     container_place,
     uplink_place,
 )
-from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.trace import Tracer
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.trace import FLOODED, Tracer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.lib.fleets import FLEETS
-from tests.unit.matrix.fleets import three_hosts
+from tests.unit.matrix.fleets import three_hosts, written
 
-ALL = {**FLEETS, "three-hosts": three_hosts()}
+ALL = {**FLEETS, "three-hosts": three_hosts(), "written": written()}
+AMBIGUOUS = ("written",)
+"""Has rules of one priority for the same packets: the simulator takes one of them, the matrix what each may do."""
+
 FLEET = {name: fleet_from_inventory(inventory) for name, inventory in ALL.items()}
 MATRIX = {name: matrix_of(fleet) for name, fleet in FLEET.items()}
 
@@ -117,18 +120,29 @@ def connections(draw: st.DrawFn, name: str) -> tuple[Endpoint, Question]:
 
 
 def agree(name: str, end: Endpoint, asked: Question, tracer: Tracer) -> bool:
-    """Whether the matrix says about ``asked`` what the simulator says; tells whether it arrives."""
+    """Whether the matrix says about ``asked`` what the simulator says; tells whether it arrives.
+
+    What a container sends to its own address never comes to a bridge.
+    """
+    if asked.source == asked.destination:
+        return False
     path, _reply = tracer.follow(asked)
     arrived = None
     if path.end is not None and path.end.owner is not None:
         node, owner = FLEET[name].nodes[path.end.host], path.end.owner
         arrived = container_end(node, owner) if isinstance(owner, Container) else beyond(node, owner)
+    elif path.why == FLOODED:
+        arrived = Endpoint("switch", path.hops[-1].host, path.hops[-1].bridge)
     told = {
         destination
         for destination, area in REACHED[name][end, bridge(asked.start)].items()
         if has(area, asked.protocol, int(asked.destination), asked.port)
     }
-    assert told == ({arrived} if arrived else set()), f"{asked}: {path.deciding}"
+    expected = {arrived} if arrived else set()
+    if name in AMBIGUOUS:
+        assert expected <= told, f"{asked}: {path.deciding}"
+    else:
+        assert told == expected, f"{asked}: {path.deciding}"
     return bool(arrived)
 
 

@@ -312,6 +312,17 @@ def test_a_loop_ends() -> None:
     assert ways(read("ip,actions=ct(table=0,zone=7)")) == []
 
 
-def test_what_is_not_followed_is_refused() -> None:
-    with pytest.raises(FlowTextError, match=r"learn\(\) is not followed"):
-        Switch(read("actions=learn(table=1,priority=2)"))
+@pytest.mark.parametrize("actions", ["group:1", "resubmit(,5)", "ct(commit,zone=1,nat(dst=10.0.0.1))"])
+def test_what_is_not_followed_is_refused(actions: str) -> None:
+    with pytest.raises(FlowTextError, match="not followed here"):
+        Switch(read(f"ip,actions={actions}"))
+
+
+def test_tables_that_rules_learn_into_are_told() -> None:
+    rules = read("ip,actions=learn(table=4,priority=2),learn(table=1,priority=2),output:2")
+    assert Switch(rules).learning == (1, 4)
+    assert [way.port for way in ways(rules)] == [2]
+
+
+def test_a_plain_nat_changes_no_new_connection() -> None:
+    assert [way.port for way in ways(read("ip,actions=ct(table=1,zone=7,nat)\ntable=1,ip,actions=output:2"))] == [2]
