@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .fields import FIELDS, NXM, Bits, Field, FlowTextError, field_named, read_ipv4, read_number, read_value
+from .fields import FIELDS, LOCAL, NXM, Bits, Field, FlowTextError, field_named, read_ipv4, read_number, read_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +153,7 @@ _WORDS: Mapping[str, Action] = {
     "output:normal": Normal(),
     "in_port": Back(),
     "output:in_port": Back(),
+    "local": Output(LOCAL),
     "dec_ttl": DecTtl(),
 }
 

@@ -1,7 +1,7 @@
 # Copyright: op-dbus maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""docs/literal.md walks through the documents' own lists: the same text, the checker's findings, the compiler's rules."""
+"""docs/literal.md shows the documents' own lists as they are, what the checker finds, and what the compiler makes."""
 
 from __future__ import annotations
 

@@ -90,6 +90,7 @@ def test_a_higher_rule_on_the_shared_part_removes_the_ambiguity() -> None:
             [("dead", 2, [1]), ("unreachable_table", 3, [])],
         ),
         ("ip,actions=drop\nip,actions=drop", [("duplicate", 1, [2])]),
+        ("ip,actions=LOCAL\nip,actions=output:LOCAL", [("duplicate", 1, [2])]),
         ("dl_type=0x800,nw_proto=6,actions=drop\ntcp,actions=normal", [("duplicate", 1, [2])]),
         ("ip,nw_src=10.0.0.1/24,actions=drop\nip,nw_src=10.0.0.0/24,actions=drop", [("duplicate", 1, [2])]),
         ("table=1,priority=1,actions=drop\nactions=goto_table:1\ntable=1,priority=2,ip,actions=drop", []),
