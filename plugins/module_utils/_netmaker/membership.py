@@ -218,7 +218,7 @@ def squatters(want: Wanted, have: Found) -> list[Mapping[str, Any]]:
             continue
         name = have.name_of(node)
         address = next(iter(taken))
-        if node.get("is_static") or want.fixed.get(name) in {None, address}:
+        if want.fixed.get(name) in {None, address}:
             raise NetmakerRefusedError(
                 "address_in_use",
                 f"{address} in {want.network} is the address of {name}; {want.who} cannot have it too.",

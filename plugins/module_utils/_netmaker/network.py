@@ -166,7 +166,7 @@ def refuse_overlap(want: Wanted, others: Sequence[Network]) -> None:
     """Refuse ranges that another network has, in part or whole."""
     for other in others:
         for mine, theirs in ((want.range, other.range), (want.range6, other.range6)):
-            if other.name != want.name and overlap(mine, theirs):
+            if overlap(mine, theirs):
                 raise NetmakerRefusedError(
                     "cidr_overlap",
                     f"{mine} of network {want.name} overlaps {theirs} of network {other.name}.",

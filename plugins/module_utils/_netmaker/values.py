@@ -21,7 +21,7 @@ Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
 def flag(value: object) -> bool:
     """A boolean of any server: up to 1.5.0 some are written as words."""
     if isinstance(value, str):
-        return value.strip().lower() in {"true", "yes", "on", "1"}
+        return value.strip().lower() in {"true", "yes"}
     return bool(value)
 
 
