@@ -40,7 +40,8 @@ ORDER = (
 TUNNELS = "(udp and (port 51821 or port 51822 or port 2408))"
 CONTROL = "(tcp and host 192.0.2.10 and (port 4443 or port 8883))"
 """What hosts send to the droplet for themselves where Netmaker joins them: its API and its broker."""
-ALWAYS_WRITTEN = ("file /var/lib/netmaker/", "file /etc/netclient/", "file /var/lib/mosquitto/", "file /var/lib/caddy/")
+SERVER_DATA = tuple(f"file /var/lib/{name}/" for name in ("netmaker", "netmaker-broker", "netmaker-front"))
+ALWAYS_WRITTEN = (*SERVER_DATA, "file /etc/netclient/")
 
 
 @dataclass(frozen=True, slots=True)

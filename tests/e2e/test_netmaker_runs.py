@@ -22,7 +22,7 @@ from .test_netmaker import ADDRESSES, EGRESS
 Site = Callable[..., PlaybookRun]
 Seen = Callable[[str], None]
 
-SERVER_UNITS = ["netmaker.service", "caddy.service", "mosquitto.service"]
+SERVER_UNITS = ["netmaker.service", "netmaker-front.service", "netmaker-broker.service"]
 
 pytestmark = [pytest.mark.drift, pytest.mark.mesh("netmaker")]
 

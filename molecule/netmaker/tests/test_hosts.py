@@ -40,7 +40,7 @@ def test_no_enrolment_key_is_left(host: Host) -> None:
     assert host.run("ls /etc/netclient /etc/op-dbus /root | grep -i -E 'token|enrol'").stdout == ""
 
 
-@pytest.mark.parametrize("unit", ["netmaker", "mosquitto", "caddy"])
+@pytest.mark.parametrize("unit", ["netmaker", "netmaker-broker", "netmaker-front"])
 def test_server_runs_and_starts_at_boot(unit: str) -> None:
     """The droplet's three services."""
     server = reach(SERVER)
@@ -49,7 +49,7 @@ def test_server_runs_and_starts_at_boot(unit: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["oo1424oo", "node3"])
-@pytest.mark.parametrize("unit", ["netmaker", "mosquitto", "caddy"])
+@pytest.mark.parametrize("unit", ["netmaker", "netmaker-broker", "netmaker-front"])
 def test_clients_run_no_server(name: str, unit: str) -> None:
     """A host that was not asked to be the server has none."""
     assert not reach(name).service(unit).is_running
