@@ -74,7 +74,7 @@ class _Maker:
         bridges = [self._bridge(self._rng.choice(("mesh", "vmbr0", "sock")))]
         uplinks: list[dict[str, Any]] = []
         served = bridges[0]
-        if mesh and self._maybe(0.9):
+        if mesh and (place == 0 or self._maybe(0.9)):
             entry = served["name"]
             if self._maybe():
                 entry = "transit"

@@ -10,7 +10,7 @@ import os
 import struct
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +27,8 @@ from tests.integration.verify.conftest import Laboratory
 
 PCAP_HEADER, RECORD_HEADER = 24, 16
 """Bytes of a capture file's header and of the header before each packet, whose third word is the packet's length."""
+MACS = bytes.fromhex("0200000000010200000000020800")
+MORE_FRAGMENTS = 0x2000
 SYN, ACK, RST, FIN = (flag_bits("tcp_flags", flag) for flag in ("syn", "ack", "rst", "fin"))
 ECHO, ECHO_REPLY, UNREACHABLE = 8, 0, 3
 
@@ -43,13 +45,24 @@ def frame(packet: Packet) -> bytes:
     ends = struct.pack("!II", packet.value("nw_src"), packet.value("nw_dst"))
     protocol = packet.value("nw_proto")
     body = _icmp(packet) if protocol == ICMP else _transport(packet, ends, protocol)
-    macs = bytes.fromhex("0200000000010200000000020800")
-    return macs + _ipv4(ends, protocol, len(body)) + body
+    return MACS + _ipv4(ends, protocol, len(body)) + body
 
 
 def _ipv4(ends: bytes, protocol: int, length: int) -> bytes:
     head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + length, 1, 0, 64, protocol, 0) + ends
     return head[:10] + struct.pack("!H", checksum(head)) + head[12:]
+
+
+def fragments(packet: Packet, first: int) -> list[bytes]:
+    """A UDP packet in two parts, the first with ``first`` bytes of it (a multiple of 8), the other with 200."""
+    ends = struct.pack("!II", packet.value("nw_src"), packet.value("nw_dst"))
+    head = struct.pack("!HHHH", packet.value("tp_src"), packet.value("tp_dst"), first + 200, 0)
+    whole, made = head.ljust(first + 200, b"x"), []
+    for offset, body in ((0, whole[:first]), (first, whole[first:])):
+        place = offset // 8 | (0 if offset else MORE_FRAGMENTS)
+        header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 99, place, 64, UDP, 0) + ends
+        made.append(MACS + header[:10] + struct.pack("!H", checksum(header)) + header[12:] + body)
+    return made
 
 
 def _transport(packet: Packet, ends: bytes, protocol: int) -> bytes:
@@ -168,12 +181,16 @@ class Wire:
 
     def send(self, packet: Packet) -> Seen:
         """What came out for ``packet``, which is one packet at one port."""
-        self._lab.control("netdev-dummy/receive", self._name(packet.value("in_port")), frame(packet).hex())
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            arrived = self._arrived()
-            if arrived:
-                assert len(arrived) == 1, f"{packet} came out as {arrived}"
-                return _read(*arrived[0])
+        (sent,) = self.exchange(packet.value("in_port"), [frame(packet)], 1)
+        return _read(*sent)
+
+    def exchange(self, port: int, frames: Iterable[bytes], answers: int) -> list[tuple[int, bytes]]:
+        """What comes out when ``frames`` go into ``port``: as many as ``answers``, each with its port."""
+        for data in frames:
+            self._lab.control("netdev-dummy/receive", self._name(port), data.hex())
+        deadline, arrived = time.monotonic() + 10, self._arrived()
+        while len(arrived) < answers and time.monotonic() < deadline:
             os.sched_yield()
-        raise AssertionError(f"{packet} came out nowhere")
+            arrived += self._arrived()
+        assert len(arrived) == answers, f"{arrived} came out"
+        return arrived
