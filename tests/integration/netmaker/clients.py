@@ -1,11 +1,12 @@
 # Copyright: op-dbus maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stand-in clients in network namespaces, and the wire and the certificate that they need to reach a server."""
+"""Clients in network namespaces, the stand-in or the real one, and the certificate that they need to trust a server."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from lab import base
 from lab.base import wait_for
 from lab.netns import Namespace
+from tests.integration.netmaker.servers import REAL, STAND_IN
 from tests.standins.programs import build_client
 
 PRIVATE = """
@@ -22,28 +24,37 @@ mount -t tmpfs netclient "$1"
 mkdir "$1/upper" "$1/work"
 mount -t overlay netclient -o "lowerdir=/etc,upperdir=$1/upper,workdir=$1/work" /etc
 mkdir -p /run/wireguard
-mount -t tmpfs netclient /run/wireguard
+for hidden in /run/systemd /run/dbus /run/wireguard; do
+    [ ! -d "$hidden" ] || mount -t tmpfs netclient "$hidden"
+done
+touch /etc/netclient-may-start
 exec sleep infinity
 """
-"""An /etc and a /run/wireguard of its own for each client."""
+"""An /etc and a /run/wireguard of its own for each client, which must not restart a unit of this machine."""
+
+
+def client_kinds() -> list[str]:
+    """Which clients tests run with."""
+    return [STAND_IN, *([REAL] if os.environ.get("NETCLIENT_BINARY") else [])]
 
 
 class Client:
-    """A host with the stand-in client. ``trusted`` is the certificate that it takes for the server's."""
+    """A host with a client. ``trusted`` is the certificate that it takes for the server's."""
 
-    def __init__(self, namespace: Namespace, directory: Path, trusted: Path) -> None:
+    def __init__(self, namespace: Namespace, directory: Path, trusted: Path, kind: str = STAND_IN) -> None:
         directory.mkdir(parents=True)
         self.namespace = namespace
-        self._program = build_client(directory)
+        stand_in = ["python3", str(build_client(directory))]
+        self._program = stand_in if kind == STAND_IN else [os.environ["NETCLIENT_BINARY"]]
         self._log = directory / "log"
-        self._trusted = trusted
+        self.trusted = trusted
         argv = ["unshare", "--mount", "sh", "-c", PRIVATE, "sh", str(directory / "etc")]
         self._holder = namespace.start(*argv, log=self._log)
         self._daemon: subprocess.Popen[bytes] | None = None
-        wait_for("the client's own /etc", lambda: self.run("sh", "-c", "grep -q ' /run/wireguard ' /proc/mounts") == 0)
+        wait_for("the client's own /etc", lambda: self.run("test", "-e", "/etc/netclient-may-start") == 0)
 
     def enter(self, *argv: str) -> list[str]:
-        trust = f"SSL_CERT_FILE={self._trusted}"
+        trust = f"SSL_CERT_FILE={self.trusted}"
         return ["nsenter", f"--target={self._holder.pid}", "--mount", "--net", "env", trust, *argv]
 
     def run(self, *argv: str) -> int:
@@ -51,11 +62,11 @@ class Client:
 
     def netclient(self, *words: str) -> int:
         """Run one of its commands. Returns the exit status."""
-        return self.run("python3", str(self._program), *words)
+        return self.run(*self._program, *words)
 
     def start(self) -> Client:
         with self._log.open("ab") as log:
-            self._daemon = subprocess.Popen(self.enter("python3", str(self._program), "daemon"), stdout=log, stderr=log)
+            self._daemon = subprocess.Popen(self.enter(*self._program, "daemon"), stdout=log, stderr=log)
         self.namespace.ledger.record_process(self._daemon.pid)
         return self
 

@@ -109,25 +109,11 @@ def test_packets_between_hosts_without_endpoints_go_through_the_gateway(mesh: Me
     wait_for("the host to come back from its files", lambda: mesh.one.pings(IN_LAN))
 
 
-def test_files_and_exit_statuses_are_netclients(mesh: Mesh) -> None:
-    host = mesh.one.file("netclient.json")
-    assert len(host["publickey"]) == 32
-    known = mesh.server.host(host["id"])
-    assert known is not None
-    assert known["name"] == "one"
+def test_the_membership_is_told_by_a_file(mesh: Mesh) -> None:
     node = mesh.one.file("nodes.json")[mesh.network]
+    assert node["id"] == mesh.node(mesh.one)["id"]
     assert node["address"] == {"IP": mesh.address(mesh.one), "Mask": "//8AAA=="}
     assert mesh.one.run("sh", "-c", "test $(stat -c %a /etc/netclient/nodes.json) = 700") == 0
-
-    assert mesh.one.netclient("register", "-t", "!") == 2
-    assert mesh.one.netclient("register", "-t", "e30=") == 2
-    assert mesh.one.netclient("register", "-j") == 1
-    assert mesh.one.netclient("nonsense") == 1
-    key = mesh.server.key(mesh.network, uses_remaining=1)
-    assert mesh.two.netclient("register", "-t", key["token"]) == 0
-    assert mesh.one.netclient("register", "-t", key["token"], "-p", "51821", "-j") == 2
-    mesh.server.stop()
-    assert mesh.one.netclient("register", "-t", key["token"], "-p", "51821", "-j") == 0
 
 
 def test_a_host_that_leaves_keeps_its_device_without_an_address(mesh: Mesh) -> None:
@@ -143,6 +129,14 @@ def test_a_host_that_leaves_keeps_its_device_without_an_address(mesh: Mesh) -> N
     assert mesh.one.netclient("register", "-t", token, "-p", "51821", "-j", "-o", "one") == 0
     wait_for("the address to come back", mesh.one.addresses)
     assert mesh.node(mesh.one)["id"] != before["id"]
+
+
+def test_leaving_while_the_server_is_away_is_known_to_the_host_only(mesh: Mesh) -> None:
+    mesh.server.stop()
+    assert mesh.two.netclient("leave", mesh.network) == 0
+    wait_for("the address to go", lambda: mesh.two.addresses() == [])
+    mesh.server.start()
+    wait_for("the server to tell it of its membership again", mesh.two.addresses)
 
 
 def test_changes_on_the_server_reach_the_host(mesh: Mesh) -> None:

@@ -33,8 +33,8 @@ def register(words: argparse.Namespace) -> int:
     if not words.token:
         return 0
     try:
-        server = str(json.loads(base64.b64decode(words.token, validate=True))["server"])
-    except (ValueError, KeyError, TypeError):
+        server = str(json.loads(base64.b64decode(words.token, validate=True)).get("server", ""))
+    except (ValueError, AttributeError):
         print("Fatal: the enrollment token cannot be read", file=sys.stderr)
         return 2
     secret = ("privatekey", "traffickeyprivate")

@@ -11,7 +11,6 @@ import ipaddress
 import json
 import subprocess
 import time
-from pathlib import Path
 
 from .files import DEFAULT_MTU, DEVICE, Document
 from .tools import run
@@ -74,14 +73,14 @@ class Device:
 
     def _ensure(self) -> None:
         """In the kernel, or else by wireguard-go; either way it ends with the daemon."""
-        if Path("/sys/class/net", DEVICE).exists():
+        if _answers():
             return
         with contextlib.suppress(subprocess.CalledProcessError):
             run("ip", "link", "add", DEVICE, "type", "wireguard")
             return
         self._go = subprocess.Popen(["wireguard-go", "-f", DEVICE], stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + PATIENCE
-        while subprocess.run(["wg", "show", DEVICE], capture_output=True, check=False).returncode:
+        while not _answers():
             if time.monotonic() > deadline or self._go.poll() is not None:
                 raise SystemExit("the device did not come up")
             time.sleep(0.05)
@@ -92,6 +91,10 @@ class Device:
         if self._go:
             self._go.terminate()
             self._go.wait()
+
+
+def _answers() -> bool:
+    return subprocess.run(["wg", "show", DEVICE], capture_output=True, check=False).returncode == 0
 
 
 def _interface(network: Document) -> str:
