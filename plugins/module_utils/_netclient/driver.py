@@ -97,11 +97,15 @@ class Driver:
         return Plan(tuple(steps), files.before, files.after)
 
     def wait_for(self, network: str, address: str, handshake: bool) -> None:
-        """Until netclient has taken ``address`` over, and with ``handshake`` until a peer has answered."""
+        """Until netclient has taken ``address`` over, and with ``handshake`` until a peer has answered.
+
+        With the last address of a device the kernel drops all its routes, and networkd does not notice that of its own.
+        """
         self._until(
             lambda: self.state().addresses.get(network) == address and address in self._device_addresses(),
             f"{layout.DEVICE} has not got the address {address}",
         )
+        self.runner.run(["networkctl", "reconfigure", layout.DEVICE], what=f"Giving {layout.DEVICE} its routes again")
         if handshake:
             self._until(self._answered, f"no peer of {layout.DEVICE} has answered")
 

@@ -194,3 +194,13 @@ def test_check_mode_changes_nothing(root: Path) -> None:
 def test_network_that_does_not_come_is_an_error() -> None:
     with pytest.raises(SocketNetworkError, match=r"has not got the address 10\.100\.0\.2 within 0 s"):
         driver(FakeRunner()).wait_for("mesh", "10.100.0.2", handshake=False)
+
+
+def test_device_gets_its_routes_again_when_the_address_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel dropped them with the address that the host had before."""
+    Path(layout.DIRECTORY).mkdir()
+    Path(layout.DIRECTORY, "nodes.json").write_text('{"mesh": {"address": {"IP": "10.100.0.2"}}}')
+    monkeypatch.setattr(Driver, "_device_addresses", lambda _driver: "inet 10.100.0.2/16")
+    runner = FakeRunner()
+    driver(runner).wait_for("mesh", "10.100.0.2", handshake=False)
+    assert runner.ran[-1] == f"networkctl reconfigure {layout.DEVICE}"
