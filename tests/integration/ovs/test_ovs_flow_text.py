@@ -94,6 +94,11 @@ REFUSED: list[tuple[list[str], dict[str, Any], str]] = [
     (["cookie=0,actions=drop"], {}, "has the cookie 0x0, which does not start with the owner 0x6f6f."),
     (
         ["tcp,tp_dst=80,actions=drop", "tcp,tcp_dst=0x50,actions=LOCAL"],
+        {"on_finding": "fail"},
+        "Has the match and priority of line 2",
+    ),
+    (
+        ["tun_id=5,actions=drop", "tun_id=0x5,actions=LOCAL"],
         {},
         "Flows 1 and 2 have the same table",
     ),
