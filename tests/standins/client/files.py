@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -49,12 +50,14 @@ def save(name: str, content: Document) -> None:
 
 
 def identity() -> Document:
-    """Who this host is. Any first call makes it up."""
+    """Who this host is. Any first call makes it up, and of two at once one wins."""
     DIRECTORY.mkdir(exist_ok=True)
-    host = load("netclient.json")
-    if not host:
-        host = _new_identity()
-        save("netclient.json", host)
+    with (DIRECTORY / ".stand-in-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        host = load("netclient.json")
+        if not host:
+            host = _new_identity()
+            save("netclient.json", host)
     return host
 
 
