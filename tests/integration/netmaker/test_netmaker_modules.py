@@ -9,6 +9,7 @@ Create, modify and delete: each predicted by check mode without changing anythin
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -199,6 +200,32 @@ def test_hosts_that_joined_in_the_wrong_order_swap_addresses(modules: Caller, ne
     assert cycle(modules.node, **swap, fixed_addresses=fixed)["node"]["address"] == theirs
     cycle(modules.node, network=mesh, host_name="swap-two", address=ours, fixed_addresses=fixed)
     assert {node["address"] for node in netmaker.nodes(mesh)} == {first["address"], second["address"]}
+
+
+def test_hosts_may_be_told_at_the_same_time(modules: Caller, netmaker: Netmaker, mesh: str) -> None:
+    """As Ansible does with forks: each wants an address that another one holds, and two a gateway that is just made."""
+    names = ["fork-0", "fork-1", "fork-2"]
+    held = [str(netmaker.join(mesh, name=name)["address"]).partition("/")[0] for name in names]
+    fixed = dict(zip(names, [*held[1:], held[0]], strict=True))
+
+    def tell(name: str) -> dict[str, Any]:
+        first = name == names[0]
+        return modules.node(
+            network=mesh,
+            host_name=name,
+            address=fixed[name],
+            fixed_addresses=fixed,
+            gateway=first,
+            relay_via="" if first else names[0],
+            egress=[{"range": f"172.27.{name[-1]}.0/24"}],
+            wait_timeout=30,
+        )
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(tell, names))
+    told = [tell(name) for name in names]
+    assert [done["changed"] for done in told] == [False] * 3
+    assert [done["node"]["address"] for done in told] == list(fixed.values())
 
 
 def test_membership_is_refused_where_the_server_would_not(modules: Caller, netmaker: Netmaker, mesh: str) -> None:
