@@ -20,6 +20,18 @@ from .files import LAST_PULL, VERSION, Document, current_server, identity, load,
 POLL = 1.0
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 TOKEN_LIFE = 600.0
+FROM_SERVER = (
+    "name",
+    "listenport",
+    "mtu",
+    "isstatic",
+    "isstaticport",
+    "endpointip",
+    "autoupdate",
+    "dns_status",
+    "nodes",
+)
+"""What the server may change of the host."""
 
 
 class Daemon:
@@ -74,7 +86,17 @@ class Daemon:
         save(LAST_PULL, wanted)
         save("nodes.json", {node["network"]: node for node in wanted["nodes"]})
         host = load("netclient.json")
-        fields = ("name", "listenport", "mtu", "isstatic", "isstaticport", "autoupdate", "dns_status", "nodes")
+        fields = (
+            "name",
+            "listenport",
+            "mtu",
+            "isstatic",
+            "isstaticport",
+            "endpointip",
+            "autoupdate",
+            "dns_status",
+            "nodes",
+        )
         host.update({field: wanted["host"][field] for field in fields})
         save("netclient.json", host)
 

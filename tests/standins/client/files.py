@@ -43,7 +43,7 @@ def save(name: str, content: Document) -> None:
     path = DIRECTORY / name
     if path.exists():
         shutil.copy2(path, DIRECTORY / f"{name}.bak")
-    fresh = DIRECTORY / f".{name}.new"
+    fresh = DIRECTORY / f".{name}.{os.getpid()}"
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, MODE), "w") as file:
         file.write(json.dumps(content, indent=4) + "\n")
     fresh.replace(path)
