@@ -35,6 +35,7 @@ class Carried:
 
     def along(self, way: Way, here: Place, budget: Budget) -> Carried | None:
         """Those that take ``way`` through the bridge of ``here``; None when there are none."""
+        budget.spend(1 + len(way.region.holes))
         back = self.header.back(way.region.cube)
         region = self.region.narrowed(back) if back is not None else None
         if region is None:
