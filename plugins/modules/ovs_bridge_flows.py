@@ -92,7 +92,8 @@ options:
     description:
       - What to do when a rule cannot do what it says, for instance because rules of higher priority take all its
         packets. P(op_dbus.socket_network.check_flows#filter) tells all kinds of findings.
-      - V(fail) changes nothing and names each such rule with its line, its origin, its cause and the remedy.
+      - V(fail) changes nothing and names each such rule with its line, its origin, its cause and the remedy. What the
+        checker could not decide is a warning.
       - V(warn) loads the rules as they are and gives a warning for each. Of rules with the same table, priority and
         match the last one is loaded then, as on a switch.
       - The rules are checked by themselves, in check mode too. Rules of others on the bridge are not looked at.
@@ -143,6 +144,17 @@ EXAMPLES = r"""
     origins: "{{ compiled.mesh.origins }}"
     flush_revoked: true
     ct_zone: 4242
+
+- name: Load rules as somebody wrote them, and warn of what is wrong in them
+  op_dbus.socket_network.ovs_bridge_flows:
+    bridge: mesh
+    ports:
+      veth102: 32870
+      ovs-warp0: 53211
+    flows:
+      - priority=100,in_port="veth102",actions=output:"ovs-warp0"
+      - priority=80,in_port="veth102",actions=normal
+    on_finding: warn
 
 - name: Read our rules
   op_dbus.socket_network.ovs_bridge_flows:

@@ -79,13 +79,13 @@ class Report:
         return texts
 
     def refuse(self) -> None:
-        """Raise FindingsError when there is a finding."""
-        if self.findings:
-            count = len(self.findings)
-            lines = "\n".join(f"  {number}. {text}" for number, text in enumerate(told(self.findings), 1))
+        """Raise FindingsError when something is wrong. What could not be decided may be right: that stays a warning."""
+        wrong = [finding for finding in self.findings if finding["kind"] != "undecided"]
+        if wrong:
+            lines = "\n".join(f"  {number}. {text}" for number, text in enumerate(told(wrong), 1))
             raise FindingsError(
-                f"Bridge {self.bridge}: {count} finding{'s' if count > 1 else ''} about its flows; nothing was "
-                f"changed.\n{lines}\n",
+                f"Bridge {self.bridge}: {len(wrong)} finding{'s' if len(wrong) > 1 else ''} about its flows; nothing "
+                f"was changed.\n{lines}\n",
                 self.findings,
                 fix="do as each finding says, or set on_finding: warn to load the flows as they are.",
             )

@@ -12,6 +12,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.op_dbus.socket_network.plugins.filter.check_flows import check_flows
 from ansible_collections.op_dbus.socket_network.plugins.filter.compile_flows import compile_flows
+from ansible_collections.op_dbus.socket_network.plugins.filter.trace_packet import trace_packet
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.inventory import fleet_from_inventory
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._errors import InvalidFleetError
 
@@ -68,6 +69,15 @@ def test_findings_of_the_documents(name: str) -> None:
         assert told == expected
         assert all(finding["origin"].endswith(f" line {finding['line']}") for finding in findings)
         assert all(finding["rule"].startswith("priority=") and finding["remedy"] for finding in findings)
+
+
+def test_a_packet_is_traced_through_the_list() -> None:
+    """The answer to the mesh leaves through WARP: line 14 is dead."""
+    packet = {"from": "nm-privacy", "source": "10.100.0.9", "to": "xray-client", "port": 443}
+    found = trace_packet({"oo1424oo": HOSTS["oo1424oo.txt"]}, packet)
+    assert found["deciding"]["origin"].endswith("[mesh] line 2")
+    assert found["reply"]["deciding"]["origin"].endswith("[mesh] line 5")
+    assert found["reply"]["end"]["name"] == "warp0"
 
 
 def flows_of(*rules: str) -> list[str]:

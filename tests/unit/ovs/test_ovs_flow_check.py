@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.op_dbus.socket_network.plugins.filter.check_flows import check_flows
 from ansible_collections.op_dbus.socket_network.plugins.filter.compile_flows import compile_flows
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._core import checker
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._ovs import flow_check, flow_table
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._ovs.flow_check import FindingsError, Report
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._ovs.parameters import flows_spec
@@ -92,6 +93,13 @@ def test_findings_can_be_warnings(tmp_path: Path) -> None:
     assert result["counts"]["added"] == 3
     assert "arp actions=normal" in plan.after
     assert "arp actions=drop" not in plan.after
+
+
+def test_what_could_not_be_decided_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checker, "PAIRS", 0)
+    _plan, result = outcome([WARP, "priority=100,arp,actions=drop"], tmp_path)
+    assert [finding["kind"] for finding in result["findings"]] == ["undecided"]
+    assert "Too many rules overlap" in result["warnings"][0]
 
 
 def test_without_open_vswitch_the_given_text_is_checked(tmp_path: Path) -> None:
