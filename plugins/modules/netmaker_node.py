@@ -68,7 +68,7 @@ options:
     type: str
   fixed_addresses:
     description:
-      - Overlay addresses of all hosts of the play by host name. A node on O(address) whose own address is another one
+      - IPv4 addresses of all hosts of the play by host name. A node on O(address) whose own address is another one
         is moved there, or out of the way. Any other node on it is an error.
       - Needed where several hosts join at once, since the server gives addresses in the order of joining.
     type: dict

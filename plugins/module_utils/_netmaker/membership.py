@@ -131,7 +131,7 @@ def wanted_membership(params: Mapping[str, Any]) -> Wanted:
         fixed={
             name: found
             for name, text in (params["fixed_addresses"] or {}).items()
-            if (found := _address(str(text), f"fixed_addresses of {name}", None)) is not None
+            if (found := _address(str(text), f"fixed_addresses of {name}", 4)) is not None
         },
         host=wanted_host(params["host"] or {}),
         gateway=params["gateway"],
@@ -142,12 +142,13 @@ def wanted_membership(params: Mapping[str, Any]) -> Wanted:
     )
 
 
-def _address(text: str | None, option: str, version: int | None) -> Address | None:
+def _address(text: str | None, option: str, version: int) -> Address | None:
     if not text:
         return None
     found = address_or_none(text)
-    if found is None or version not in {None, found.version}:
-        raise _invalid(f"{option} {text} is no IPv{version or '4 or IPv6'} address", "write it as 10.100.0.2")
+    if found is None or found.version != version:
+        example = "10.100.0.2" if version == 4 else "fd00::2"
+        raise _invalid(f"{option} {text} is no IPv{version} address", f"write it as {example}")
     return found
 
 
@@ -217,8 +218,8 @@ def squatters(want: Wanted, have: Found) -> list[Mapping[str, Any]]:
         if not taken:
             continue
         name = have.name_of(node)
-        address = next(iter(taken))
-        if want.fixed.get(name) in {None, address}:
+        address = max(taken, key=lambda one: one.version if one else 0)
+        if want.address6 in taken or want.fixed.get(name) in {None, address}:
             raise NetmakerRefusedError(
                 "address_in_use",
                 f"{address} in {want.network} is the address of {name}; {want.who} cannot have it too.",

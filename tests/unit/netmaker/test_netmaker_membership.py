@@ -15,9 +15,23 @@ from ansible_collections.op_dbus.socket_network.plugins.module_utils._netmaker.m
     Selector,
     find_host,
 )
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._netmaker.network import network_of
 
 from tests.unit.netmaker.doubles import serving
-from tests.unit.netmaker.memberships import HOSTS, ITEM, NODE_ONE, NODE_TWO, ONE, TWO, mesh, one, planner, row, two
+from tests.unit.netmaker.memberships import (
+    HOSTS,
+    ITEM,
+    NETWORK,
+    NODE_ONE,
+    NODE_TWO,
+    ONE,
+    TWO,
+    mesh,
+    one,
+    planner,
+    row,
+    two,
+)
 
 LAN = [{"range": "10.0.0.9/24"}]
 OTHER = {NODE_TWO["id"]: 256}
@@ -84,6 +98,15 @@ def test_address_of_another_is_refused_by_name(node: dict[str, Any], who: str) -
     for mine in (one(), one(address="10.100.0.7/16")):
         code, text = refused(mesh(nodes=[mine, node]), address="10.100.0.7")
         assert (code, who in text) == ("address_in_use", True)
+
+
+def test_nobody_is_moved_for_an_ipv6_address() -> None:
+    network = network_of({**NETWORK, "addressrange6": "fd00::/64"})
+    nodes = (one(), two(address="10.100.0.7/16", address6="fd00::7/64"))
+    have = replace(mesh(), network=network, nodes=nodes)
+    want = {"address": "10.100.0.7", "address6": "fd00::7", "fixed_addresses": {"two": "10.100.0.2"}}
+    code, text = refused(have, **want)
+    assert (code, "fd00::7" in text) == ("address_in_use", True)
 
 
 def test_who_stands_on_our_address_is_moved_where_it_belongs() -> None:
