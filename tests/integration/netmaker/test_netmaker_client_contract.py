@@ -123,6 +123,7 @@ def test_exit_statuses(pair: Pair) -> None:
     assert pair.register("nonsense") == 2
     assert pair.register(base64.b64encode(b"{}").decode()) == 0
     assert pair.register(refused, *USUAL) == 0
+    assert pair.client.netclient("register") == 0
     assert pair.client.netclient("register", "-j") == 1
     assert pair.client.netclient("register", "-i") == 1
     assert pair.client.netclient("nonsense") == 1

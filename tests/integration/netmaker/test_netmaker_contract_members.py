@@ -26,6 +26,7 @@ def test_a_host_put_is_plain_text_and_resets_what_it_leaves_out(members: Members
     assert is_plain(changed)
     assert members.netmaker.host(key) == changed.body
     assert changed.body["endpointip"] == "192.0.2.77"
+    assert (changed.body["isstatic"], changed.body["autoupdate"]) == (True, True)
 
     reset = members.netmaker.call("PUT", path, {"id": key}).body
     assert {field: reset[field] for field in ("isstatic", "isstaticport", "autoupdate", "isdefault")} == dict.fromkeys(
