@@ -27,7 +27,6 @@ from tests.integration.verify.conftest import Laboratory
 
 PCAP_HEADER, RECORD_HEADER = 24, 16
 """Bytes of a capture file's header and of the header before each packet, whose third word is the packet's length."""
-MACS = bytes.fromhex("0200000000010200000000020800")
 MORE_FRAGMENTS = 0x2000
 SYN, ACK, RST, FIN = (flag_bits("tcp_flags", flag) for flag in ("syn", "ack", "rst", "fin"))
 ECHO, ECHO_REPLY, UNREACHABLE = 8, 0, 3
@@ -45,7 +44,11 @@ def frame(packet: Packet) -> bytes:
     ends = struct.pack("!II", packet.value("nw_src"), packet.value("nw_dst"))
     protocol = packet.value("nw_proto")
     body = _icmp(packet) if protocol == ICMP else _transport(packet, ends, protocol)
-    return MACS + _ipv4(ends, protocol, len(body)) + body
+    return _ethernet(packet) + _ipv4(ends, protocol, len(body)) + body
+
+
+def _ethernet(packet: Packet) -> bytes:
+    return b"".join(packet.value(name).to_bytes(6, "big") for name in ("dl_dst", "dl_src")) + ETH_IP.to_bytes(2, "big")
 
 
 def _ipv4(ends: bytes, protocol: int, length: int) -> bytes:
@@ -61,7 +64,7 @@ def fragments(packet: Packet, first: int) -> list[bytes]:
     for offset, body in ((0, whole[:first]), (first, whole[first:])):
         place = offset // 8 | (0 if offset else MORE_FRAGMENTS)
         header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 99, place, 64, UDP, 0) + ends
-        made.append(MACS + header[:10] + struct.pack("!H", checksum(header)) + header[12:] + body)
+        made.append(_ethernet(packet) + header[:10] + struct.pack("!H", checksum(header)) + header[12:] + body)
     return made
 
 
@@ -181,8 +184,12 @@ class Wire:
 
     def send(self, packet: Packet) -> Seen:
         """What came out for ``packet``, which is one packet at one port."""
-        (sent,) = self.exchange(packet.value("in_port"), [frame(packet)], 1)
-        return _read(*sent)
+        (sent,) = self.send_to_many(packet, 1)
+        return sent
+
+    def send_to_many(self, packet: Packet, count: int) -> list[Seen]:
+        """What came out for ``packet``, which is ``count`` packets."""
+        return [_read(*sent) for sent in self.exchange(packet.value("in_port"), [frame(packet)], count)]
 
     def exchange(self, port: int, frames: Iterable[bytes], answers: int) -> list[tuple[int, bytes]]:
         """What comes out when ``frames`` go into ``port``: as many as ``answers``, each with its port."""
