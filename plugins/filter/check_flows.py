@@ -147,7 +147,7 @@ def _is_text_list(value: object) -> bool:
 def _found(name: str, bridge: Mapping[str, Any], **more: Any) -> Iterator[dict[str, Any]]:
     try:
         given = [(rule["line"], rule["text"]) for rule in bridge.get("given", ())]
-        known = {"ports": bridge.get("ports"), "origins": bridge.get("origins"), "given": given}
+        known: dict[str, Any] = {"ports": bridge.get("ports"), "origins": bridge.get("origins"), "given": given}
         found = check_bridge(bridge["flows"], **known, **more)
     except SocketNetworkError as exc:
         raise AnsibleFilterError(f"{_NAME}: {f'bridge {name}: ' if name else ''}{exc}") from exc
