@@ -21,6 +21,7 @@ from .._plan import Plan, Step
 from .._runner import Runner
 from . import layout
 from .hidden import MARK, run_hidden
+from .leftovers import leftover_steps
 from .state import State, read_state
 
 REGISTER_SECONDS = 90.0
@@ -86,6 +87,7 @@ class Driver:
         steps = self.machine.end([layout.UNIT])
         files = plan_files(self._hosts({}, refused=False), absent=[layout.UNIT_PATH, layout.CA_PATH, layout.PROGRAM])
         steps += files.steps
+        steps += leftover_steps(self.runner, self.machine.units[layout.UNIT].active)
         if Path(layout.UNIT_PATH).exists():
             steps.append(Step("reload systemd", partial(self.machine.systemctl, "daemon-reload")))
         if Path(layout.CA_PATH).exists():
