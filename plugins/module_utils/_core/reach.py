@@ -30,12 +30,18 @@ State: TypeAlias = "dict[str, frozenset[int]]"
 LIMIT = 65536
 """A field with more values than this may be anything."""
 
-_TRACKED = frozenset(flags for flags in range(1 << len(CT_FLAGS)) if flags >> CT_FLAGS.index("trk") & 1)
+_TRACKED: Mapping[str, Values] = {
+    "ct_state": frozenset(flags for flags in range(1 << len(CT_FLAGS)) if flags >> CT_FLAGS.index("trk") & 1),
+    "ct_mark": None,
+    **dict.fromkeys(("nw_frag", "tp_src", "tp_dst", "tcp_flags")),
+}
+"""What connection tracking makes of fields. It puts fragments together, which have no ports of their own."""
 _START: Mapping[str, frozenset[int]] = {
     **{name: frozenset((0,)) for name in FIELDS if name.startswith("reg")},
     **{name: frozenset((0,)) for name in ("ct_state", "ct_zone", "ct_mark")},
 }
-_TRANSLATED = ("nw_src", "nw_dst", "tp_src", "tp_dst")
+_TRANSLATED = ("nw_src", "nw_dst")
+"""What NAT changes beyond that. It shows when packets come back from connection tracking, also from one after the translation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +98,19 @@ def reach(tables: Mapping[int, Sequence[Rule]], dead: Collection[int] = ()) -> R
 
     Groups are not known here; where there is one, it might send anything anywhere.
     """
-    if any(isinstance(action, ToGroup) for rules in tables.values() for rule in rules for action in rule.actions):
+    actions = [action for rules in tables.values() for rule in rules for action in rule.actions]
+    if any(isinstance(action, ToGroup) for action in actions):
         return Reach(frozenset(tables), ())
+    tracked = dict(_TRACKED)
+    if any(isinstance(action, Ct) and action.nat for action in actions):
+        tracked.update(dict.fromkeys(_TRANSLATED))
     states: dict[int, State] = {0: dict(_START)}
     pending = {0}
     misfits: dict[int, list[Misfit]] = {}
     while pending:
         table = min(pending)
         pending.remove(table)
-        ways, misfits[table] = _pass(tables.get(table, ()), states[table], dead)
+        ways, misfits[table] = _pass(tables.get(table, ()), states[table], dead, tracked)
         for target, way in ways.items():
             after = way.state(states[table])
             known = states.get(target)
@@ -116,8 +126,13 @@ def _join(one: State, other: State) -> State:
     return {name: values for name, values in both.items() if len(values) <= LIMIT}
 
 
-def _pass(rules: Sequence[Rule], state: State, dead: Collection[int]) -> tuple[dict[int, _Way], list[Misfit]]:
-    """Where packets in ``state`` go on to from a table of ``rules``, and the rules that none of them matches."""
+def _pass(
+    rules: Sequence[Rule], state: State, dead: Collection[int], tracked: Mapping[str, Values]
+) -> tuple[dict[int, _Way], list[Misfit]]:
+    """Where packets in ``state`` go on to from a table of ``rules``, and the rules that none of them matches.
+
+    ``tracked`` is what connection tracking makes of fields.
+    """
     ways: dict[int, _Way] = {}
     misfits: list[Misfit] = []
     seen: dict[tuple[str, int, int], Values] = {}
@@ -136,7 +151,7 @@ def _pass(rules: Sequence[Rule], state: State, dead: Collection[int]) -> tuple[d
                 break
             touched[place.name] = values
         else:
-            for target, change in _sent(rule, state, touched):
+            for target, change in _sent(rule, state, touched, tracked):
                 way = ways.setdefault(target, _Way())
                 if change is None:
                     way.anything = True
@@ -162,7 +177,9 @@ def _narrowed(values: Values, value: int, mask: int, width: int) -> Values:
     return frozenset(known for known in values if known & mask == value)
 
 
-def _sent(rule: Rule, state: State, touched: dict[str, Values]) -> Iterator[tuple[int, dict[str, Values] | None]]:
+def _sent(
+    rule: Rule, state: State, touched: dict[str, Values], tracked: Mapping[str, Values]
+) -> Iterator[tuple[int, dict[str, Values] | None]]:
     """The tables that ``rule`` sends packets to, each with the fields that differ from ``state``; None is anything."""
     lost = False
     for action in rule.actions:
@@ -174,14 +191,10 @@ def _sent(rule: Rule, state: State, touched: dict[str, Values]) -> Iterator[tupl
             lost = True
         elif isinstance(action, Ct):
             if action.table is not None:
-                yield action.table, None if lost else {**touched, **_tracked(action)}
+                zone = {"ct_zone": frozenset((action.zone,))}
+                yield action.table, None if lost else {**touched, **tracked, **zone}
         else:
             touched = {**touched, **_changed(action, state, touched)}
-
-
-def _tracked(action: Ct) -> dict[str, Values]:
-    found: dict[str, Values] = {"ct_state": _TRACKED, "ct_zone": frozenset((action.zone,)), "ct_mark": None}
-    return {**found, **dict.fromkeys(_TRANSLATED)} if action.nat else found
 
 
 def _changed(action: Action, state: State, touched: Mapping[str, Values]) -> dict[str, Values]:

@@ -184,6 +184,13 @@ def said(*lines: str) -> list[tuple[str, int]]:
             ["ip,actions=ct(table=1,zone=9)", "table=1,ip,ct_state=-trk,actions=goto_table:2", "table=2,actions=drop"],
             [("unreachable_rule", 2), ("unreachable_table", 3)],
         ),
+        (
+            [
+                "ip,nw_src=10.0.0.1,actions=ct(commit,nat(src=10.0.0.9)),ct(table=1)",
+                "table=1,ip,nw_src=10.0.0.9,actions=drop",
+            ],
+            [],
+        ),
         (["ip,nw_src=10.0.0.1,actions=ct(table=1,nat)", "table=1,ip,nw_src=10.0.0.2,actions=drop"], []),
         (
             ["ip,nw_src=10.0.0.1,actions=ct(table=1)", "table=1,ip,nw_src=10.0.0.2,actions=drop"],
