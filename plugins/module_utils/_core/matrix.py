@@ -58,7 +58,7 @@ class _Walk:
             for uplink in node.uplinks:
                 self._follow_uplink(node, uplink)
             self._follow_published(node)
-        pairs = {(source, destination) for source, destination, *_more in self._reached}
+        pairs = {key[:2] for key in self._reached}
         return Matrix(
             tuple(
                 Reach(source, end, union(areas), path, origins, published)

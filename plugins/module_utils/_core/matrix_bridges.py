@@ -113,8 +113,7 @@ class BridgesOf:
         elif isinstance(out.owner, Uplink):
             yield from self._through(node, out.owner, after)
         else:
-            far = next(far for near, far in node.ends(here.bridge) if near.name == out.port)
-            place = Place(here.host, far.bridge, far.name, far.ofport)
+            place = _far_end(node, out)
             yield place, None, replace(after, header=entering(after.header, place.ofport))
 
     def _switched(
@@ -173,6 +172,12 @@ class BridgesOf:
             made[name] = _Bridge(switch, by_number)
             self.notes += [f"{host}/{name}: rules that learn() adds to table {table}" for table in switch.learning]
         return made
+
+
+def _far_end(node: Node, near: Place) -> Place:
+    """The other end of the veth pair of ``near``."""
+    far = next(far for end, far in node.ends(near.bridge) if end.name == near.port)
+    return Place(near.host, far.bridge, far.name, far.ofport)
 
 
 def _written(place: Place) -> Bits:

@@ -28,9 +28,10 @@ def changes(old: Parts, new: Parts) -> dict[str, list[Row]]:
     return {"opens": list(_more(new, old)), "closes": list(_more(old, new))}
 
 
-def _more(new: Parts, old: Parts) -> Iterator[Row]:
-    for pair, parts in sorted(new.items()):
-        before = old.get(pair, ())
+def _more(these: Parts, others: Parts) -> Iterator[Row]:
+    """What is in the first and not in the second."""
+    for pair, parts in sorted(these.items()):
+        before = others.get(pair, ())
         if parts == before:
             continue
         added = minus(union([area for area, _origin in parts]), union([area for area, _origin in before]))

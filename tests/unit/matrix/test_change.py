@@ -14,6 +14,7 @@ from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.compi
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.conntrack import Conntrack, Packet
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.inventory import fleet_from_inventory
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.matrix_change import Change, bridge_change
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.matrix_space import NOTHING
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.matrix_touched import concerned
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.rules import FlowReader
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.simulator import Simulator
@@ -131,11 +132,58 @@ def test_many_lines_are_cut_and_learning_is_told(monkeypatch: pytest.MonkeyPatch
     assert change.note == "1 lines are left out; rules that learn() adds are not looked at"
 
 
+def followed_all(old: list[str], new: list[str], monkeypatch: pytest.MonkeyPatch) -> Change:
+    """The change with every packet followed."""
+    with monkeypatch.context() as patch:
+        patch.setattr(matrix_change, "concerned", lambda *_rules: [NOTHING])
+        return bridge_change(old, new, THREE, {})
+
+
+THREE = {"a": 1, "b": 2, "c": 3}
+FIRST = "table=0,priority=1,ip,actions="
+
+
+@pytest.mark.parametrize(
+    ("same", "added"),
+    [
+        ([f"{FIRST}set_field:0.0.0.2->nw_dst,goto_table:1"], ["table=1,ip,nw_dst=0.0.0.2,actions=output:3"]),
+        ([f"{FIRST}ct(table=1,zone=7)"], ["table=1,ip,ct_state=+new+trk,actions=output:3"]),
+        ([f"{FIRST}ct(table=1,zone=7)"], ["table=1,ip,ct_zone=7,ct_mark=0,actions=output:3"]),
+        (
+            [f"{FIRST}move:NXM_OF_IP_DST[]->NXM_NX_REG0[],goto_table:1"],
+            ["table=1,ip,reg0=0xa000000/0xff000000,actions=output:3"],
+        ),
+        ([f"{FIRST}set_field:1/1->reg0,set_field:2/2->reg0,goto_table:1"], ["table=1,ip,reg0=3,actions=output:3"]),
+        ([f"{FIRST}set_field:4/4->reg0,goto_table:1"], ["table=1,ip,reg0=0/3,actions=output:3"]),
+        (
+            [f"{FIRST}set_field:5->reg0,goto_table:1"],
+            ["table=1,priority=1,ip,reg0=5,actions=output:3", "table=1,priority=2,tcp,reg0=5,actions=output:2"],
+        ),
+        ([], ["priority=1,ip,in_port=1,actions=output:2", "priority=2,ip,in_port=1,nw_dst=0.0.0.0,actions=output:3"]),
+        ([], ["priority=1,tcp,actions=output:2", "priority=2,udp,actions=output:3"]),
+    ],
+)
+def test_what_concerns_a_change_is_not_missed(
+    same: list[str], added: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = bridge_change(same, [*same, *added], THREE, {})
+    assert change.opens
+    assert change == followed_all(same, [*same, *added], monkeypatch)
+    back = bridge_change([*same, *added], same, THREE, {})
+    assert (back.closes, back.opens) == (change.opens, ())
+
+
+def test_other_actions_are_another_rule() -> None:
+    change = bridge_change(["ip,in_port=1,actions=output:2"], ["ip,in_port=1,actions=output:3"], THREE, {})
+    assert (change.opens, change.closes) == (("a -> c any to all addresses",), ("a -> b any to all addresses",))
+
+
 @settings(max_examples=60, deadline=None)
 @given(some_rules(), st.data())
 def test_packets_outside_of_what_is_concerned_fare_as_before(lines: list[str], data: st.DataObject) -> None:
     dropped = data.draw(st.sampled_from(lines))
-    other = [line for line in lines if line != dropped]
+    instead = [] if data.draw(st.booleans()) else [f"{dropped.partition('actions=')[0]}actions=output:3"]
+    other = [line for line in lines if line != dropped] + instead
     old, new = FlowReader().read(lines), FlowReader().read(other)
     about = concerned(old, new)
     before, after = Simulator(old, PORTS), Simulator(new, PORTS)

@@ -140,6 +140,13 @@ def test_a_range_and_a_neighbour_port_are_told_exactly(inventory: dict[str, Any]
     ]
 
 
+def test_only_the_line_that_opens_something_is_named(inventory: dict[str, Any], told: dict[str, Any]) -> None:
+    inventory["oo1424oo"]["lxc_service_containers"][1]["services"].append(service("more", "tcp", 8080, "mesh"))
+    (row,) = rows({"rows": reachability_diff(told, reachability(inventory))["opens"]}, SERVER, CLIENT)
+    assert row["deciding"] == ["oo1424oo: lxc_service_containers[xray-client].services[more] from mesh"]
+    assert row["ports"] == ["8080"]
+
+
 def test_a_new_host_takes_its_subnet_out_of_the_internet(inventory: dict[str, Any], told: dict[str, Any]) -> None:
     uplink = {**inventory["vps-gateway"]["socket_bridge_uplinks"][0], "address": "10.100.0.9/16", "relay": False}
     uplink |= {"endpoint": "203.0.113.9:51821", "public_key": "C" * 43 + "="}
