@@ -41,7 +41,7 @@ _START: Mapping[str, frozenset[int]] = {
     **{name: frozenset((0,)) for name in ("ct_state", "ct_zone", "ct_mark")},
 }
 _TRANSLATED = ("nw_src", "nw_dst")
-"""What NAT changes beyond that. It shows when packets come back from connection tracking, also from one after the translation."""
+"""What NAT changes beyond that. It shows when packets come back, also from a ct() after the one that translated."""
 
 
 @dataclass(frozen=True, slots=True)
