@@ -31,7 +31,8 @@ def test_netclient_runs_by_our_unit(host: Host) -> None:
     """netclient runs, starts at boot, and its secrets are for root's eyes only."""
     assert host.service("netclient").is_running
     assert host.service("netclient").is_enabled
-    assert host.file("/etc/netclient").mode & 0o077 == 0
+    for name in ("netclient.json", "servers.json"):
+        assert host.file(f"/etc/netclient/{name}").mode & 0o077 == 0
     assert host.file("/etc/netclient/nodes.json").contains("privacy-mesh")
 
 
