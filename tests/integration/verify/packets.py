@@ -108,9 +108,10 @@ def ways(rules: Sequence[Rule], groups: Mapping[int, Group] = NO_GROUPS) -> Iter
             if met is None:
                 continue
             onward, _last = _after(rule.actions, known, groups)
-            if not any(there in tables for there, _now in onward):
+            later = [(there, met, now) for there, now in onward if there > table and there in tables]
+            if not later:
                 yield met
-            pending += [(there, met, now) for there, now in onward if there > table]
+            pending += later
 
 
 def _met(initial: Bits, known: Bits, match: Bits) -> Bits | None:
