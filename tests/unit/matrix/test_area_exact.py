@@ -99,7 +99,7 @@ def with_all_ports(points: set[tuple[int, int, int]]) -> set[tuple[int, int, int
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(regions())
 def test_an_area_is_what_some_header_has(region: Region) -> None:
     assert told(area_of(region, Budget(1_000_000))) == with_all_ports(held(region))

@@ -148,7 +148,7 @@ def agree(lines: list[str]) -> None:
         assert now == {(each.port, each.header & SHOWN) for each in result.sent}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(some_rules())
 def test_every_header_leaves_where_the_simulator_sends_it(lines: list[str]) -> None:
     agree(lines)
