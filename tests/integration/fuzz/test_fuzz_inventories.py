@@ -121,7 +121,7 @@ def _accepted(lines: list[str]) -> None:
 def test_simulator_and_switch_agree(lab: Laboratory, told: Callable[[str], None]) -> None:
     seen = {"bridges": 0, "packets": 0}
 
-    @examples(20)
+    @examples(14)
     @seed(SEED)
     @given(valid())
     def hold(inventory: Inventory) -> None:
@@ -142,7 +142,7 @@ def test_simulator_and_switch_agree(lab: Laboratory, told: Callable[[str], None]
 def test_spoiled_inventories(told: Callable[[str], None]) -> None:
     seen = {"refused": 0, "valid still": 0}
 
-    @examples(600)
+    @examples(500)
     @seed(SEED)
     @given(spoiled())
     def hold(inventory: Any) -> None:
