@@ -57,7 +57,7 @@ def test_what_a_host_put_cannot_change(members: Members) -> None:
 
 def test_names_of_hosts_are_not_unique(netmaker: Netmaker) -> None:
     network = netmaker.network()["netid"]
-    nodes = [netmaker.join(network, name="twin") for _ in range(2)]
+    nodes = [netmaker.join(network, name="twin") for _turn in range(2)]
     assert nodes[0]["address"] != nodes[1]["address"]
     twins = [netmaker.host(node["hostid"]) for node in nodes]
     assert [twin and twin["name"] for twin in twins] == ["twin", "twin"]
@@ -88,7 +88,7 @@ def test_pages_of_hosts_have_an_envelope_and_small_keys(members: Members) -> Non
 
 
 def test_joining_and_leaving_on_the_server_say_nothing(netmaker: Netmaker) -> None:
-    first, second = (netmaker.network()["netid"] for _ in range(2))
+    first, second = (netmaker.network()["netid"] for _turn in range(2))
     host = netmaker.join(first)["hostid"]
     path = f"/api/hosts/{host}/networks/"
     joined = netmaker.call("POST", path + second)
@@ -144,7 +144,7 @@ def test_an_address_that_was_given_twice_is_given_away_again(members: Members) -
     """So a shared address spreads even after it was mended."""
     assert members.put(members.one, address=members.two["address"]).status == 200
     assert members.put(members.one, address=members.address("77/16")).status == 200
-    addresses = {members.netmaker.join(members.network)["address"] for _ in range(2)}
+    addresses = {members.netmaker.join(members.network)["address"] for _turn in range(2)}
     assert members.two["address"] in addresses
 
 
@@ -263,7 +263,7 @@ def test_a_key_with_a_relay_relays_who_joins_by_it(members: Members) -> None:
 
 
 def test_egress_rows_are_never_unique_and_never_compared(members: Members) -> None:
-    rows = [members.egress().body["Response"] for _ in range(2)]
+    rows = [members.egress().body["Response"] for _turn in range(2)]
     assert rows[0]["range"] == "192.168.7.0/24"
     assert rows[0]["id"] != rows[1]["id"]
     assert members.egress(range=members.one["networkrange"]).status == 200
