@@ -60,9 +60,7 @@ def far_end(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Netmaker
 
 
 @pytest.fixture(params=client_kinds())
-def pair(
-    request: pytest.FixtureRequest, far_end: tuple[Netmaker, Namespace, Path], tmp_path: Path
-) -> Iterator[Pair]:
+def pair(request: pytest.FixtureRequest, far_end: tuple[Netmaker, Namespace, Path], tmp_path: Path) -> Iterator[Pair]:
     """A client that nobody has called yet."""
     server, fabric, made = far_end
     ledger = Ledger(tmp_path / "ledger")

@@ -1,7 +1,7 @@
 # Copyright: op-dbus maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules while the server fails: each fault ends in a clear error or is repaired, never in a duplicate or a hang."""
+"""The modules while the server fails: each fault ends in a clear error or a repair, never in a duplicate or a hang."""
 
 from __future__ import annotations
 
@@ -286,7 +286,11 @@ def test_a_server_whose_clock_is_wrong(standin: Netmaker, skew: int) -> None:
     membership = Membership(standin)
     membership.apply()
     membership.check()
-    want: dict[str, Any] = {"name": f"skew-{membership.network}", "networks": [membership.network], "expires_at": int(time.time()) + DAY}
+    want: dict[str, Any] = {
+        "name": f"skew-{membership.network}",
+        "networks": [membership.network],
+        "expires_at": int(time.time()) + DAY,
+    }
     if skew > 0:
         with fails_with("server_error"):
             membership.modules.key(**want)
@@ -336,7 +340,12 @@ def test_an_older_server_is_understood(start_standin: Starter, version: str) -> 
         membership.check()
         wanted: dict[str, Any] = {"netid": membership.network, "auto_remove": False}
         assert not membership.modules.network(**wanted)["changed"]
-        gone: dict[str, Any] = {"network": membership.network, "host_id": membership.host, "state": "absent", "purge_host": True}
+        gone: dict[str, Any] = {
+            "network": membership.network,
+            "host_id": membership.host,
+            "state": "absent",
+            "purge_host": True,
+        }
         assert membership.modules.node(**gone)["changed"]
 
 
