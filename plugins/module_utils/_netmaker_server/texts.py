@@ -72,25 +72,25 @@ _CLIENT_TOPICS = (
 _CADDYFILE = """\
 # {notice}
 {{
-	admin off
-	auto_https off
-	servers {{
-		protocols h1 h2
-	}}
+    admin off
+    auto_https off
+    servers {{
+        protocols h1 h2
+    }}
 }}
 
 # The server asks here for its public address, and so nobody else.
 http://127.0.0.1:{address_port} {{
-	bind 127.0.0.1
-	respond "{address}"
+    bind 127.0.0.1
+    respond "{address}"
 }}
 """
 _PUBLIC = """
 https://{api} {{
-	tls {credentials}/tls.crt {credentials}/tls.key
-	@bootstrap path /api/users/adm/createsuperadmin*
-	respond @bootstrap "The superadmin is made on the server itself." 403
-	reverse_proxy 127.0.0.1:{port}
+    tls {credentials}/tls.crt {credentials}/tls.key
+    @bootstrap path /api/users/adm/createsuperadmin*
+    respond @bootstrap "The superadmin is made on the server itself." 403
+    reverse_proxy 127.0.0.1:{port}
 }}
 """
 
@@ -101,10 +101,10 @@ delete table inet {table}
 {body}"""
 _TABLE = """\
 table inet {table} {{
-	chain input {{
-		type filter hook input priority filter - 1; policy accept;
-		iifname != "lo" tcp dport {{ {ports} }} counter drop
-	}}
+    chain input {{
+        type filter hook input priority filter - 1; policy accept;
+        iifname != "lo" tcp dport {{ {ports} }} counter drop
+    }}
 }}
 """
 

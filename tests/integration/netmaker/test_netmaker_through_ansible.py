@@ -20,13 +20,13 @@ MODULE = "op_dbus.socket_network.netmaker_"
 GROUP = "group/op_dbus.socket_network.netmaker"
 
 
-def task(name: str, module: str, /, *facts: str, **arguments: Any) -> list[dict[str, Any]]:
-    """A module call registered as ``name``, and what must be true of it."""
+def task(result: str, module: str, /, *facts: str, **arguments: Any) -> list[dict[str, Any]]:
+    """A module call registered as ``result``, and what must be true of it."""
     keywords = {
         key.removesuffix("_"): arguments.pop(key) for key in ("check_mode", "ignore_errors") if key in arguments
     }
-    call = {"name": name, MODULE + module: arguments, "register": name, **keywords}
-    say = f"{{{{ {name} | string | truncate(3000) }}}}"
+    call = {"name": result, MODULE + module: arguments, "register": result, **keywords}
+    say = f"{{{{ {result} | string | truncate(3000) }}}}"
     return [call, {"name": "Look", "ansible.builtin.assert": {"that": list(facts), "quiet": True, "fail_msg": say}}]
 
 
