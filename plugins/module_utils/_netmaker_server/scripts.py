@@ -24,14 +24,14 @@ umask 077
 etc={etc} crt={crt} key={key}
 {make}
 stale() {{
-	for unit in {units}; do
-		loaded=/run/credentials/$unit/tls.crt
-		[ ! -e "$loaded" ] || cmp -s "$crt" "$loaded" || echo "$unit"
-	done
+    for unit in {units}; do
+        loaded=/run/credentials/$unit/tls.crt
+        [ ! -e "$loaded" ] || cmp -s "$crt" "$loaded" || echo "$unit"
+    done
 }}
 
 if [ "${{1-}}" = --check ]; then
-	if valid && [ -z "$(stale)" ]; then exit 0; else exit {due}; fi
+    if valid && [ -z "$(stale)" ]; then exit 0; else exit {due}; fi
 fi
 valid || make
 for unit in $(stale); do systemctl try-restart "$unit"; done
@@ -41,44 +41,44 @@ _OWN_CA = """\
 ca_valid() { openssl x509 -in $etc/ca.crt -noout -checkend 86400 >/dev/null 2>&1 && [ -s $etc/ca.key ]; }
 
 valid() {
-	ca_valid &&
-		openssl verify -CAfile $etc/ca.crt "$crt" >/dev/null 2>&1 &&
-		openssl x509 -in "$crt" -noout -checkend $((30 * 86400)) >/dev/null &&
-		openssl x509 -in "$crt" -noout -ext subjectAltName | grep -qx ' *DNS:api.@D@, DNS:broker.@D@' &&
-		[ "$(openssl x509 -in "$crt" -noout -pubkey)" = "$(openssl pkey -in "$key" -pubout)" ]
+    ca_valid &&
+        openssl verify -CAfile $etc/ca.crt "$crt" >/dev/null 2>&1 &&
+        openssl x509 -in "$crt" -noout -checkend $((30 * 86400)) >/dev/null &&
+        openssl x509 -in "$crt" -noout -ext subjectAltName | grep -qx ' *DNS:api.@D@, DNS:broker.@D@' &&
+        [ "$(openssl x509 -in "$crt" -noout -pubkey)" = "$(openssl pkey -in "$key" -pubout)" ]
 }
 
 # The CA can vouch for the names of this server and for nothing else, because every client trusts it for everything.
 make() {
-	work=$(mktemp -d $etc/.new.XXXXXX)
-	trap 'rm -rf "$work"' EXIT
-	if ! ca_valid; then
-		openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 7300 -config /dev/stdin \\
-			-keyout "$work/ca.key" -out "$work/ca.crt" 2>"$work/log" <<-END || { cat "$work/log" >&2; exit 1; }
-			[req]
-			distinguished_name = name
-			x509_extensions = ca
-			prompt = no
-			[name]
-			CN = Netmaker CA of @D@
-			[ca]
-			basicConstraints = critical, CA:TRUE, pathlen:0
-			keyUsage = critical, keyCertSign, cRLSign
-			subjectKeyIdentifier = hash
-			nameConstraints = critical, permitted;DNS:@D@, excluded;IP:0.0.0.0/0.0.0.0, excluded;IP:::/::
-		END
-		chmod 644 "$work/ca.crt"
-		mv "$work/ca.key" "$work/ca.crt" $etc/
-	fi
-	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=api.@D@" \\
-		-keyout "$work/tls.key" -out "$work/csr" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
-	printf '%s\\n' 'basicConstraints = critical, CA:FALSE' 'keyUsage = critical, digitalSignature' \\
-		'extendedKeyUsage = serverAuth' 'authorityKeyIdentifier = keyid' \\
-		'subjectAltName = DNS:api.@D@, DNS:broker.@D@' >"$work/extensions"
-	openssl x509 -req -in "$work/csr" -CA $etc/ca.crt -CAkey $etc/ca.key -set_serial "0x$(openssl rand -hex 16)" \\
-		-days 397 -extfile "$work/extensions" -out "$work/tls.crt" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
-	mv "$work/tls.key" "$key"
-	mv "$work/tls.crt" "$crt"
+    work=$(mktemp -d $etc/.new.XXXXXX)
+    trap 'rm -rf "$work"' EXIT
+    if ! ca_valid; then
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 7300 -config /dev/stdin \\
+            -keyout "$work/ca.key" -out "$work/ca.crt" 2>"$work/log" <<END || { cat "$work/log" >&2; exit 1; }
+[req]
+distinguished_name = name
+x509_extensions = ca
+prompt = no
+[name]
+CN = Netmaker CA of @D@
+[ca]
+basicConstraints = critical, CA:TRUE, pathlen:0
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+nameConstraints = critical, permitted;DNS:@D@, excluded;IP:0.0.0.0/0.0.0.0, excluded;IP:::/::
+END
+        chmod 644 "$work/ca.crt"
+        mv "$work/ca.key" "$work/ca.crt" $etc/
+    fi
+    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=api.@D@" \\
+        -keyout "$work/tls.key" -out "$work/csr" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
+    printf '%s\\n' 'basicConstraints = critical, CA:FALSE' 'keyUsage = critical, digitalSignature' \\
+        'extendedKeyUsage = serverAuth' 'authorityKeyIdentifier = keyid' \\
+        'subjectAltName = DNS:api.@D@, DNS:broker.@D@' >"$work/extensions"
+    openssl x509 -req -in "$work/csr" -CA $etc/ca.crt -CAkey $etc/ca.key -set_serial "0x$(openssl rand -hex 16)" \\
+        -days 397 -extfile "$work/extensions" -out "$work/tls.crt" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
+    mv "$work/tls.key" "$key"
+    mv "$work/tls.crt" "$crt"
 }
 """
 
