@@ -178,7 +178,8 @@ OUT = ["table=2,priority=2,ip,reg1=1/3,actions=output:2", "table=2,priority=1,ip
             *OUT,
         ],
         [
-            "actions=set_field:0/2->reg0,move:NXM_OF_IP_DST[]->NXM_NX_REG1[],move:NXM_NX_REG1[]->NXM_OF_IP_SRC[],move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],goto_table:1",
+            "actions=set_field:0/2->reg0,move:NXM_OF_IP_DST[]->NXM_NX_REG1[],move:NXM_NX_REG1[]->NXM_OF_IP_SRC[],"
+            "move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],goto_table:1",
             "table=1,ip,reg0=1/1,actions=goto_table:2",
             *OUT,
         ],
