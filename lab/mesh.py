@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.base import REPOSITORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,11 @@ class Mesh:
     inventory: str
     hosts: tuple[str, ...]
     names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def generated(self) -> Path:
+        """What the inventory cannot know before the lab is up: keys, other secrets, paths of programs and images."""
+        return REPOSITORY / self.inventory / "group_vars/all/generated.json"
 
 
 DROPLET = "192.0.2.10"

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import base, kernel, netmaker, probe
-from lab.base import REPOSITORY, LabError, wait_for
+from lab.base import LabError, wait_for
 from lab.host import MANAGEMENT, Host, Link
 from lab.ledger import Ledger, is_alive, start_time
 from lab.mesh import MESHES, NETMAKER, WIREGUARD
@@ -44,7 +44,6 @@ VPS, NAT, CLIENT = "192.0.2.10", "192.0.2.20", "192.0.2.50"
 WARP_DEVICE = "snl-warp"
 IMAGE = "var/lib/op-dbus/images/guest.tar.zst"
 DIRECTORY = base.STATE / "lab"
-GENERATED = REPOSITORY / "inventories/lab/group_vars/all/generated.json"
 
 NAT_RULES = """
 table ip lab {
@@ -151,7 +150,7 @@ class Lab:
         faults += self.ledger.release()
         if faults:
             raise LabError("the lab could not be taken down: " + "; ".join(faults))
-        for path in (GENERATED, self.ssh_config):
+        for path in (*(mesh.generated for mesh in MESHES.values()), self.ssh_config):
             path.unlink(missing_ok=True)
         if self.directory.exists():
             shutil.rmtree(self.directory)
@@ -229,16 +228,17 @@ class Lab:
         self.warp.ip("link", "set", WARP_DEVICE, "mtu", "1280", "up")
 
     def _write_inventory(self, known: dict[str, Any], systems: Systems) -> None:
-        """What the inventory cannot know beforehand. Only root may read it: private keys are in it."""
+        """Only root may read it: private keys are in it."""
         values = {
             **known,
             "lab_image": {"path": f"/{IMAGE}", "sha256": systems.sha256},
             "lab_template": systems.template,
         }
-        GENERATED.parent.mkdir(parents=True, exist_ok=True)
-        GENERATED.touch(mode=0o600)
-        GENERATED.chmod(0o600)
-        GENERATED.write_text(json.dumps(values, indent=2) + "\n")
+        path = self.mesh.generated
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+        path.write_text(json.dumps(values, indent=2) + "\n")
 
     def _start_host(self, host: Host, systems: Systems) -> None:
         host.create(systems.rootfs)

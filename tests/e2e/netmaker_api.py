@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.host import Host
-from lab.topology import GENERATED
+from lab.mesh import NETMAKER
 
 NETWORK = "privacy-mesh"
 
@@ -26,7 +26,7 @@ sys.stdout.write(urllib.request.urlopen(request, timeout=20).read().decode() or 
 
 def ask(server: Host, path: str, method: str = "GET", body: Mapping[str, Any] | None = None) -> Any:
     """The answer without its envelope. Raises LabError when the server refuses."""
-    key = json.loads(GENERATED.read_text())["lab_netmaker"]["master_key"]
+    key = json.loads(NETMAKER.generated.read_text())["lab_netmaker"]["master_key"]
     words = json.dumps({"key": key, "path": path, "method": method, "body": body})
     answer = json.loads(server.run(["python3", "-c", _ASK], data=words).stdout)
     return answer["Response"] if isinstance(answer, dict) and "Response" in answer else answer

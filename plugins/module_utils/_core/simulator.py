@@ -168,8 +168,8 @@ def _following(script: Iterable[int]) -> Choose:
 def _lesson(rule: Rule, action: Learn) -> Lesson:
     try:
         return read_lesson(action)
-    except FlowTextError as exc:
-        raise FlowTextError(f"{rule.text}: {exc}") from exc
+    except FlowTextError as error:
+        raise FlowTextError(f"{rule.text}: {error}") from None
 
 
 @dataclass(slots=True)

@@ -141,7 +141,7 @@ class _Maker:
     ) -> list[dict[str, Any]]:
         network = IPv4Network(bridge["subnet"])
         gateway = bridge.get("gateway", str(network[1]))
-        free = [number for number in {2, 3, 4, 5, network.num_addresses - 2} if str(network[number]) != gateway]
+        free = [number for number in sorted({2, 3, 4, 5, network.num_addresses - 2}) if str(network[number]) != gateway]
         exits = [
             uplink["name"] for uplink in uplinks if uplink["kind"] == "warp" and uplink["bridge"] == bridge["name"]
         ]

@@ -17,7 +17,7 @@ import pytest
 
 from lab import base
 from lab.ledger import cgroup_directories
-from lab.topology import GENERATED, LINKS, Lab
+from lab.topology import LINKS, Lab
 
 NETWORKS_ARE_MADE = "WireGuard:"
 """The last line that a start prints before it makes networks and hosts."""
@@ -64,7 +64,7 @@ def traces() -> list[str]:
     spaces = [str(space.path) for space in namespaces if space.path.exists()]
     mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if str(lab.directory) in line]
     cgroups = [str(top) for name in LINKS for top in cgroup_directories(f"socket-network-lab-{name}") if top.exists()]
-    files = [str(path) for path in (lab.directory, GENERATED, lab.ssh_config) if path.exists()]
+    files = [str(path) for path in (lab.directory, lab.mesh.generated, lab.ssh_config) if path.exists()]
     return spaces + mounts + cgroups + files
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.actions import (
     Action,
@@ -30,7 +31,7 @@ from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.rules
 
 from tests.lib.trace import possible
 
-NO_GROUPS: Mapping[int, Group] = {}
+NO_GROUPS: Mapping[int, Group] = MappingProxyType({})
 MAX_WAYS = 1_500
 _INITIAL = ("reg", "ct_zone")
 STATES = [
