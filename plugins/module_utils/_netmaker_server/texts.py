@@ -99,12 +99,13 @@ _RULESET = """\
 add table inet {table}
 delete table inet {table}
 {body}"""
+# Tabs, as nft lists it: the loaded table is compared with this.
 _TABLE = """\
 table inet {table} {{
-    chain input {{
-        type filter hook input priority filter - 1; policy accept;
-        iifname != "lo" tcp dport {{ {ports} }} counter drop
-    }}
+\tchain input {{
+\t\ttype filter hook input priority filter - 1; policy accept;
+\t\tiifname != "lo" tcp dport {{ {ports} }} counter drop
+\t}}
 }}
 """
 
