@@ -56,15 +56,21 @@ def encoded(check: bool, arguments: Mapping[str, Any]) -> str:
 
 
 @pytest.fixture
-def run() -> Module:
-    """Call ``run("ovs_bridge", name=…, check=True)``: the module in this process, its result as a dict."""
+def run(monkeypatch: pytest.MonkeyPatch) -> Module:
+    """Call ``run("ovs_bridge", name=…, check=True)``: the module in this process, its result as a dict.
+
+    Its warnings are caught, since Ansible prints them instead in a process that has loaded the controller's code too.
+    """
+    warnings: list[str] = []
+    monkeypatch.setattr(basic.AnsibleModule, "warn", lambda _module, text, **_options: warnings.append(text))
 
     def call(module: str, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
         output = io.StringIO()
+        warnings.clear()
         with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
             main(module, encoded(check, arguments))
         result: dict[str, Any] = json.loads(output.getvalue())
-        return result
+        return {**result, "warnings": list(warnings)} if warnings else result
 
     return call
 
