@@ -22,7 +22,7 @@ HEAD = """\
 # Benchmarks
 
 Printed by `PYTHONPATH=.collections:. python -m tests.bench`, run as root from a clone in the environment that
-`lab/bootstrap.sh dev` names. Times differ from machine to machine; compare within one run.
+`lab/bootstrap.sh dev` names. Times differ from machine to machine; compare within a table, which is of one run.
 
 {machine}.
 """

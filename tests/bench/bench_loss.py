@@ -28,6 +28,10 @@ SENDING, LEAD = 8.0, 1.0
 """Seconds of sending in all, and before something happens."""
 
 SERVICE = {"name": "probe", "protocol": "udp", "port": PORT, "exposed": True}
+NOTE = """\
+The userspace datapath (netdev) lives in ovs-vswitchd and is away as long as that is, whatever the rules do; the kernel's
+(system) goes on without it."""
+
 INVENTORY: dict[str, Any] = {
     "socket_bridge_bridges": [{"name": "mesh", "subnet": "10.0.0.0/24"}],
     "lxc_service_containers": [
@@ -117,6 +121,7 @@ def main() -> None:
             sent, lost, longest = bench.lost_while(event)
             rows.append([name, f"{sent:,}", f"{lost:,}", f"{longest:,}"])
         print(table([f"{datapath} datapath: what happens", "sent, 1 a ms", "lost", "longest row of lost ones"], rows))
+        print(NOTE)
 
 
 if __name__ == "__main__":
