@@ -29,8 +29,8 @@ SENDING, LEAD = 8.0, 1.0
 
 SERVICE = {"name": "probe", "protocol": "udp", "port": PORT, "exposed": True}
 NOTE = """\
-The userspace datapath (netdev) lives in ovs-vswitchd and is away as long as that is, whatever the rules do; the kernel's
-(system) goes on without it."""
+The userspace datapath (netdev) lives in ovs-vswitchd and is away as long as that is, whatever the rules do; the
+kernel's (system) goes on without it."""
 
 INVENTORY: dict[str, Any] = {
     "socket_bridge_bridges": [{"name": "mesh", "subnet": "10.0.0.0/24"}],
