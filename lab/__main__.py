@@ -18,7 +18,7 @@ from types import FrameType
 
 from lab import base, probe, remote, rootfs
 from lab.base import LabError
-from lab.mesh import MESHES, WIREGUARD
+from lab.mesh import MESHES, NETMAKER
 from lab.progress import LOGS, Progress, run_logged, tail
 from lab.topology import Lab
 
@@ -165,7 +165,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="lab/run", description="The embedded lab of op_dbus.socket_network.")
     parser.add_argument("command", nargs="?", choices=("run", "up", "down", "status"), default="run")
     parser.add_argument(
-        "--mesh", choices=tuple(MESHES), help=f"what joins the hosts of a new lab ({WIREGUARD.name} if not given)"
+        "--mesh", choices=tuple(MESHES), help=f"what joins the hosts of a new lab ({NETMAKER.name} if not given)"
     )
     parser.add_argument("--keep", action="store_true", help="leave the lab up, also after a failure")
     parser.add_argument("--all", action="store_true", help="also the proofs that break and mend hosts (ten minutes)")
@@ -174,7 +174,7 @@ def parse(words: list[str]) -> argparse.Namespace:
 
 def main(words: list[str]) -> int:
     arguments, progress = parse(words), Progress(float(os.environ.get("LAB_HEAD_START", "0")))
-    lab = Lab(arguments.mesh or WIREGUARD.name) if arguments.command in ("run", "up") else Lab()
+    lab = Lab(arguments.mesh or NETMAKER.name) if arguments.command in ("run", "up") else Lab()
     if arguments.command == "status":
         status(lab)
         return 0

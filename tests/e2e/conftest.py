@@ -1,9 +1,9 @@
 # Copyright: op-dbus maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The proofs run on the lab that is up (`lab/run up`, then `ansible-playbook -i inventories/lab site.yml`).
+"""The proofs run on the lab that is up (`lab/run up`, then the `site.yml` that it names).
 
-Those marked `mesh` run only on a lab with that mesh (`lab/run up --mesh netmaker`, inventories/lab-netmaker).
+Those marked `mesh` run only on a lab with that mesh (`lab/run up --mesh wireguard` or `netmaker`).
 Each proof's docstring says what it proves; what it saw (counters, captures) stands beside it in the table at the end.
 """
 
@@ -104,7 +104,7 @@ class World:
 def world() -> World:
     lab = Lab()
     if not lab.is_up:
-        pytest.exit("no lab is up: `lab/run up`, then `ansible-playbook -i inventories/lab site.yml`", 2)
+        pytest.exit("no lab is up: `lab/run up`, then the site.yml that it names", 2)
     vps, home = lab.hosts["vps-gateway"], lab.hosts["oo1424oo"]
     world = World(
         lab=lab,
