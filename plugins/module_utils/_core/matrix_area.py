@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
-from .cube import Budget, intersection
+from .cube import Budget, cover, intersection
 from .fields import FIELDS, ICMP, TCP, UDP, Bits
 from .matrix_space import Region
 
@@ -168,9 +168,9 @@ def _applies(hole: Bits, number: int | None) -> bool:
 
 
 def _blocks(cube: Bits, holes: list[Bits], number: int | None, budget: Budget) -> Blocks:
-    """One protocol of ``cube`` without ``holes``, which leave something of it.
+    """One protocol of ``cube`` without ``holes``.
 
-    Holes in what is not seen here matter only where they are holes in what is seen as well.
+    Holes in what is not seen here matter only where they are holes in what is seen as well, or take all together.
     """
     plain = Bits(cube.value & ~_PROTO.mask, cube.mask & ~_PROTO.mask)
     bare = [Bits(hole.value & ~_PROTO.mask, hole.mask & ~_PROTO.mask) for hole in holes]
@@ -185,6 +185,9 @@ def _blocks(cube: Bits, holes: list[Bits], number: int | None, budget: Budget) -
 
     if mixed:
         return blocks_of([block(piece) for piece in _pieces(plain, bare, budget)])
+    hidden = [hole for hole in bare if hole.mask & ~plain.mask & ~_SEEN]
+    if hidden and cover(plain, hidden, budget) is not None:
+        return ()
     return blocks_of([block(plain)], [block(intersection(plain, hole)) for hole in seen])
 
 

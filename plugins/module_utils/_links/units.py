@@ -7,40 +7,10 @@
 
 from __future__ import annotations
 
+from .. import _nft
 from .._files import FileSpec
 from .layer import LinkLayer
 from .settings import LINKS_UNIT, NETWORKD_UNIT, NFTABLES_UNIT, NOTICE, Paths
-
-_NFTABLES = """\
-# {notice}
-
-[Unit]
-Description=op-dbus socket network: packet filter
-DefaultDependencies=no
-After=local-fs.target systemd-modules-load.service nftables.service
-Before=network-pre.target shutdown.target
-Wants=network-pre.target
-Conflicts=shutdown.target
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/sbin/nft -f {ruleset}
-ExecReload=/usr/sbin/nft -f {ruleset}
-
-[Install]
-WantedBy=sysinit.target
-"""
-
-_FLUSHER = """\
-# {notice}
-# Debian's nftables.service flushes every table when it starts, stops or reloads, also those that are not its own.
-
-[Service]
-ExecStartPost=-/usr/sbin/nft -f {ruleset}
-ExecReload=-/usr/sbin/nft -f {ruleset}
-ExecStopPost=-/usr/sbin/nft -f {ruleset}
-"""
 
 _LINKS = """\
 # {notice}
@@ -69,10 +39,9 @@ def unit_files(paths: Paths, layer: LinkLayer) -> list[FileSpec]:
     names = sorted((*layer.gateway_ports, *layer.bridge_ports))
     wait = _WAIT.format(links=" ".join(f"--interface={name}" for name in names)) if names else ""
     links = _LINKS.format(notice=NOTICE, networkd=NETWORKD_UNIT, wait=wait, sysctl=paths.sysctl)
-    nftables = _NFTABLES.format(notice=NOTICE, ruleset=paths.ruleset)
-    flusher = _FLUSHER.format(notice=NOTICE, ruleset=paths.ruleset)
+    nftables = _nft.loader("op-dbus socket network: packet filter", paths.ruleset, NOTICE)
     return [
         FileSpec(paths.unit(NFTABLES_UNIT), nftables),
         FileSpec(paths.unit(LINKS_UNIT), links),
-        FileSpec(paths.flusher, flusher),
+        FileSpec(paths.flusher, _nft.flusher(paths.ruleset, NOTICE)),
     ]

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from .. import _nft
 from .._files import FileSpec
 from . import layout
 from .layout import NOTICE, Wanted
@@ -82,36 +83,7 @@ StateDirectoryMode=0700
 Environment=HOME=/var/lib/netmaker-front XDG_DATA_HOME=/var/lib/netmaker-front XDG_CONFIG_HOME=/var/lib/netmaker-front
 ExecStart=/usr/bin/caddy run --config {config} --adapter caddyfile"""
 
-_FIREWALL = """\
-# {notice}
-
-[Unit]
-Description=Netmaker: packet filter before the ports that are for this host only
-DefaultDependencies=no
-After=local-fs.target systemd-modules-load.service nftables.service
-Before=network-pre.target shutdown.target
-Wants=network-pre.target
-Conflicts=shutdown.target
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/sbin/nft -f {ruleset}
-ExecReload=/usr/sbin/nft -f {ruleset}
-
-[Install]
-WantedBy=sysinit.target
-"""
-
-_FLUSHER = """\
-# {notice}
-# Debian's nftables.service flushes every table when it starts, stops or reloads, also those that are not its own.
-
-[Service]
-ExecStartPost=-/usr/sbin/nft -f {ruleset}
-ExecReload=-/usr/sbin/nft -f {ruleset}
-ExecStopPost=-/usr/sbin/nft -f {ruleset}
-"""
+_FIREWALL = "Netmaker: packet filter before the ports that are for this host only"
 
 _JOB = """\
 # {notice}
@@ -183,11 +155,11 @@ def unit_files(wanted: Wanted) -> list[FileSpec]:
         layout.SERVER: _server(wanted),
         layout.BROKER: _broker(wanted),
         layout.FRONT: _front(wanted),
-        layout.FIREWALL: _FIREWALL.format(notice=NOTICE, ruleset=ruleset),
+        layout.FIREWALL: _nft.loader(_FIREWALL, ruleset, NOTICE),
         layout.CERTIFICATE: _JOB.format(notice=NOTICE, description=renewal, script=layout.CERTIFICATE_SCRIPT),
         layout.CERTIFICATE_TIMER: _TIMER.format(notice=NOTICE, description=renewal),
         layout.BACKUP: _JOB.format(notice=NOTICE, description=backup, script=layout.BACKUP_SCRIPT),
         layout.BACKUP_TIMER: _TIMER.format(notice=NOTICE, description=backup),
     }
     specs = [FileSpec(f"{layout.UNITS}/{name}", text) for name, text in texts.items()]
-    return [*specs, FileSpec(layout.FLUSHER, _FLUSHER.format(notice=NOTICE, ruleset=ruleset))]
+    return [*specs, FileSpec(layout.FLUSHER, _nft.flusher(ruleset, NOTICE))]

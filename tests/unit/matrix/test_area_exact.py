@@ -127,6 +127,14 @@ def test_rows_hold_the_whole_area(one: Area, other: Area) -> None:
             assert told(union([row_area(row) for row in rows])) == told(area)
 
 
+def test_holes_in_what_is_not_seen_may_take_a_protocol_together() -> None:
+    source, protocol = FIELDS["nw_src"], FIELDS["nw_proto"]
+    even = Bits(0, 1 << source.shift)
+    odd_ping = Bits(1 << source.shift | 1 << protocol.shift, 1 << source.shift | protocol.mask)
+    region = Region(FIXED, (even, odd_ping))
+    assert told(area_of(region, Budget(1_000))) == with_all_ports(held(region)) != set()
+
+
 def test_ranges_of_a_mask_with_gaps() -> None:
     assert ranges_of(0b0100, 0b0101, 4, Budget(100)) == ((4, 4), (6, 6), (12, 12), (14, 14))
     assert ranges_of(0b0100, 0b1100, 4, Budget(100)) == ((4, 7),)
