@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 
-import hypothesis
+# The proofs of the lab have an environment of their own, without hypothesis.
+if importlib.util.find_spec("hypothesis"):
+    import hypothesis
 
-hypothesis.settings.register_profile("repeatable", derandomize=True)
-if "SOCKET_NETWORK_FUZZ" not in os.environ:
-    hypothesis.settings.load_profile("repeatable")
+    hypothesis.settings.register_profile("repeatable", derandomize=True)
+    if "SOCKET_NETWORK_FUZZ" not in os.environ:
+        hypothesis.settings.load_profile("repeatable")
