@@ -15,8 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lab.topology import Lab
-from tests.bench import bench_apply, bench_check, bench_compile, bench_loss, bench_site
+from lab.current import current
+from tests.bench import bench_apply, bench_check, bench_compile, bench_forwarding, bench_loss, bench_site
 
 HEAD = """\
 # Benchmarks
@@ -47,10 +47,11 @@ def main() -> None:
     parts = {
         "Loading rules": bench_apply.main,
         "Packets lost": bench_loss.main,
+        "Traffic through the rules": bench_forwarding.main,
         "Checking and simulating": bench_check.main,
         "Compiling": bench_compile.main,
     }
-    if Lab().is_up:
+    if current().is_up:
         parts["A run with nothing to do"] = bench_site.main
     for title, work in parts.items():
         print(f"## {title}\n", flush=True)

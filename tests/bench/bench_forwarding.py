@@ -60,6 +60,9 @@ INVENTORY: dict[str, Any] = {
         },
     ],
 }
+NOTE = """\
+NORMAL learns addresses and lets everything through. Plain conntrack looks every packet up, commits every connection and
+then does the same: the least that a stateful policy costs. The work of client and server is in all numbers alike."""
 PLAIN_ZONE = 64001
 PLAIN = (
     "cookie=0x1,table=0,priority=100,arp,actions=NORMAL",
@@ -130,7 +133,7 @@ class Result:
         return (
             f"{table(columns, rows)}\n"
             f"Medians of {number} rounds of {self.seconds:g} s a number, the ratio of single rounds in brackets; "
-            f"{self.taken:.0f} s in all. {self._where()}\n"
+            f"{self.taken:.0f} s in all. {self._where()}\n{NOTE}\n"
             f"The policy's flow let {mine['opened']:,} packets open {mine['connections']:,} connections; the one to "
             f"the server carried {mine['carried'] / 2**20:,.0f} MiB, {mine['bytes'] / 2**20:,.0f} MiB of it bulk.\n"
         )

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab import remote
-from lab.topology import Lab
+from lab.current import current
 
 SETUP = [{"hosts": "socket_network", "gather_facts": False, "tasks": [{"ansible.builtin.setup": {}}]}]
 
@@ -33,7 +33,7 @@ def best_of(times: int, work: Callable[[], object]) -> float:
 
 def run(book: str) -> None:
     """Run a playbook that has nothing to do; anything else would be measured wrongly."""
-    done = remote.playbook(book, inventory=Lab().mesh.inventory)
+    done = remote.playbook(book, inventory=current().mesh.inventory)
     if done.returncode or done.changed():
         raise SystemExit(f"{book} failed or had something to do:\n{done.output[-4000:]}")
 

@@ -25,13 +25,14 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.bench import forwarding_traffic as traffic
 
 TABLE = "bf-bench"
+ENDING = (signal.SIGALRM, signal.SIGTERM, signal.SIGHUP)
 CLONE_NEWNET = 0x40000000
 RUNTIME = Path("/run/openvswitch")
 FIRST_PACKETS = 5
@@ -152,6 +153,8 @@ class Way:
         try:
             with inside(self.namespaces["asks"]):
                 return getattr(self, work)(seconds)  # type: ignore[no-any-return]
+        except BlockingIOError as error:
+            raise RefusedError(f"{self.bridge} carries no TCP: nothing passed for {traffic.PATIENCE} s") from error
         except (OSError, traffic.BrokenError) as error:
             raise RefusedError(f"{self.bridge} does not carry TCP as it should: {error}") from error
 
@@ -236,6 +239,8 @@ def rounds(ways: list[Way], number: int, seconds: float) -> dict[str, dict[str, 
 
 
 def _interrupted(number: int, _frame: object) -> None:
+    for other in ENDING:
+        signal.signal(other, signal.SIG_IGN)  # let it clean up
     raise RefusedError(f"ended by {signal.Signals(number).name}")
 
 
@@ -269,13 +274,13 @@ def measure(order: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def main(say: Callable[[str], object] = print) -> None:
+def main() -> None:
     order = json.load(sys.stdin)
-    for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, _interrupted)
     signal.alarm(order["limit"])
     try:
-        say(json.dumps(measure(order)))
+        print(json.dumps(measure(order)))
     except RefusedError as error:
         sys.exit(str(error))
 

@@ -19,8 +19,9 @@ SIZE, MESSAGE = 1 << 20, b"m" * 64
 BULK, ECHO, ONCE = b"b", b"e", b"o"
 MOST_CONNECTIONS = 5000
 """In one measurement: each stays in the connection table for minutes."""
-PATIENCE = struct.pack("ll", 10, 0)
-"""Seconds until a connection is given up, as C's timeval."""
+PATIENCE = 10
+"""Seconds until a connection is given up."""
+_PATIENCE = struct.pack("ll", PATIENCE, 0)
 
 
 class BrokenError(Exception):
@@ -55,11 +56,11 @@ def _answer(sock: socket.socket, buffer: bytearray) -> None:
 
 
 def _connect(server: Address) -> socket.socket:
-    """A connection whose every step fails when it takes too long."""
+    """A connection whose every step raises BlockingIOError when nothing passes for too long."""
     sock = socket.socket()
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, PATIENCE)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, PATIENCE)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _PATIENCE)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.connect(server)
     except BaseException:
