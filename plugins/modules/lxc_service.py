@@ -12,14 +12,15 @@ version_added: 0.1.0
 author: op-dbus maintainers (@op-dbus)
 description:
   - Creates, changes, starts, stops, reads or deletes one LXC container with its network device, its port on an
-    Open vSwitch bridge, its limits and the description of its services.
+    Open vSwitch bridge, its limits and the description of its services, on a host with plain LXC or with Proxmox.
   - The whole configuration is rendered before the first start and replaced in one rename.
     The root file system comes from an archive whose digest is checked, or from a directory.
   - A script attaches the port in one OVSDB transaction with a fixed OpenFlow port number and C(external_ids), so that
     the container also starts again after a power cut that left its port behind.
     On a bridge with the userspace datapath it also keeps the host's own stack away from the container's frames.
   - The guest cannot lose its address. LXC sets it, the guest's own network programs are told to leave it alone,
-    and a run gives it back when somebody inside has removed it.
+    and a run gives it back when somebody inside has removed it. On Proxmox the guest's programs set it themselves,
+    from the files that Proxmox writes for them.
   - Differences are of three kinds. I(Live) ones (limits, properties of the port, descriptions) are mended at once.
     Those that need a I(restart) or the container I(made anew) need consent, see O(restart) and O(recreate).
     Without it the module fails, names every difference and changes nothing.
@@ -51,7 +52,7 @@ options:
     choices: [present, started, stopped, absent, queried]
     default: present
   id:
-    description: Number of the container, unique on the host. Required to make a container.
+    description: Number of the container, unique on the host, on Proxmox in the cluster. Required to make a container.
     type: str
   veth:
     description: Host's end of the container's network device and its port on the bridge. Required to make a container.
@@ -182,13 +183,27 @@ options:
     type: int
     default: 60
   backend:
-    description: Container manager of the host.
+    description:
+      - Container manager of the host. V(pct) is Proxmox with its own tool, V(lxc) plain LXC.
+      - V(auto), the default, is V(pct) where C(/etc/pve) and the program C(pct) are, else V(lxc).
     type: str
-    choices: [lxc]
-    default: lxc
+    choices: [auto, lxc, pct]
+    default: auto
+  storage:
+    description: With V(pct), Proxmox' storage for the root file system of a new container. Later changes are ignored.
+    type: str
+    default: local-lvm
+  disk:
+    description: With V(pct), size in GiB of the root file system of a new container. Later changes are ignored.
+    type: int
+    default: 8
 notes:
-  - An unprivileged container needs user ids 100000 to 165535 for root in C(/etc/subuid) and C(/etc/subgid).
+  - With V(lxc) an unprivileged container needs user ids 100000 to 165535 for root in C(/etc/subuid) and C(/etc/subgid).
     The module adds the range when it is missing, and leaves it there.
+  - With V(pct), O(id) is the VMID, so it is a number from 100, and only O(image) can be a container's origin.
+    The port on the bridge is C(vethVMIDi0), and O(veth) a name for it in C(external_ids).
+    Proxmox always limits memory and swap; without O(memory) or O(swap) the limit is 512 MiB.
+    O(missing_controllers) has no meaning there. docs/proxmox.md tells what was only tested against a stand-in.
 seealso:
   - module: op_dbus.socket_network.ovs_bridge
   - module: op_dbus.socket_network.ovs_bridge_flows
@@ -218,6 +233,25 @@ EXAMPLES = r"""
         health:
           tcp: true
 
+- name: Create the same container on Proxmox
+  op_dbus.socket_network.lxc_service:
+    backend: pct
+    storage: local-zfs
+    disk: 16
+    id: "102"
+    name: xray-client
+    veth: veth102
+    bridge: mesh
+    ipv4_address: 10.0.0.102/24
+    gateway: 10.0.0.1
+    mac: 02:00:0a:00:00:66
+    ofport: 32870
+    mtu: 1280
+    nesting: true
+    image:
+      path: /var/lib/vz/template/cache/debian-13-standard_13.1-2_amd64.tar.zst
+      sha256: 9f2e1b7c0a4d5e6f8b3c2d1e0f9a8b7c6d5e4f3a2b1c0d9e8f7a6b5c4d3e2f1a
+
 - name: List the containers of this collection
   op_dbus.socket_network.lxc_service:
     state: queried
@@ -230,6 +264,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+backend:
+  description: Container manager that was used.
+  type: str
+  returned: always
+  sample: pct
 actions:
   description: What was done, or in check mode would be done, in words.
   type: list
@@ -248,6 +287,7 @@ container:
     ofport: 32870
     source: sha256:9f2e1b7c0a4d5e6f8b3c2d1e0f9a8b7c6d5e4f3a2b1c0d9e8f7a6b5c4d3e2f1a
     veth: veth102
+    port: veth102
     bridge: mesh
     mac: 02:00:0a:00:00:66
     ip: 10.0.0.102
@@ -313,7 +353,9 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "recreate": {"type": "bool", "default": False},
     "missing_controllers": {"type": "str", "choices": ["refuse", "warn"], "default": "refuse"},
     "health_timeout": {"type": "int", "default": 60},
-    "backend": {"type": "str", "choices": ["lxc"], "default": "lxc"},
+    "backend": {"type": "str", "choices": ["auto", "lxc", "pct"], "default": "auto"},
+    "storage": {"type": "str", "default": "local-lvm"},
+    "disk": {"type": "int", "default": 8},
 }
 
 

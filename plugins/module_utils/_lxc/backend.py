@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # PRIVATE to op_dbus.socket_network: no stability is promised to other collections.
-"""The few operations that a container manager has to offer, and plain LXC's, by its command line tools."""
+"""What is done with a container of plain LXC, by its command line tools."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from .._errors import CommandError, RefusedError, SocketNetworkError
 from .._runner import Runner
@@ -23,7 +22,12 @@ from .spec import ContainerSpec, Source
 from .unit import unit
 
 STOPPED = "STOPPED"
-PACKAGES = {"lxc-info": "lxc", "ovs-vsctl": "openvswitch-switch", "systemctl": "systemd"}
+PACKAGES = {
+    "lxc-info": "lxc",
+    "ovs-vsctl": "openvswitch-switch",
+    "pct": "pve-container",
+    "systemctl": "systemd",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,37 +40,6 @@ class Status:
     @property
     def is_running(self) -> bool:
         return self.state != STOPPED and self.pid > 0
-
-
-class Backend(Protocol):
-    """What the plan needs of a container manager. Proxmox' `pct` will be the second one."""
-
-    def exists(self, name: str) -> bool:
-        """Whether the name is taken, by us or by anyone."""
-
-    def config(self, name: str) -> str | None:
-        """Text of the container's configuration."""
-
-    def status(self, name: str) -> Status:
-        """State of an existing container."""
-
-    def stage(self, spec: ContainerSpec, source: Source, config: str) -> None:
-        """Make a container ready beside its place, so that only a rename is left to do."""
-
-    def install(self, name: str) -> None:
-        """Put the staged container in its place, instead of what is there."""
-
-    def start(self, name: str) -> None:
-        """Start it and wait until it runs."""
-
-    def stop(self, name: str) -> None:
-        """Stop it in order, or by force when it does not listen."""
-
-    def destroy(self, name: str) -> None:
-        """Delete a stopped container with its data."""
-
-    def set_limit(self, name: str, file: str, text: str) -> None:
-        """Set one file of the running container's cgroup."""
 
 
 class LxcBackend:

@@ -53,9 +53,10 @@ def drifts(spec: ContainerSpec, found: Found, wanted_config: str, limits: config
     """Differences of an existing container of ours, those that cost most first."""
     all_drifts = [*_source(spec, found), *_config(found.config or "", wanted_config)]
     if found.status.is_running:
-        all_drifts += [*_limits(found, limits), *_port(spec, found), *_nic(spec, found)]
-    order = (RECREATE, RESTART, LIVE)
-    return sorted(all_drifts, key=lambda drift: order.index(drift.kind))
+        all_drifts += _limits(found, limits)
+        all_drifts += port_drifts(port.wanted(spec), found.switch, found.hears_ipv6)
+        all_drifts += nic_drifts(spec, found.nic)
+    return costly_first(all_drifts)
 
 
 def wanted_files(limits: config.Limits) -> dict[str, str]:
@@ -105,31 +106,35 @@ def _limits(found: Found, limits: config.Limits) -> list[Drift]:
     ]
 
 
-def _port(spec: ContainerSpec, found: Found) -> list[Drift]:
-    have = found.switch.port
-    if have is None or have.bridge != spec.bridge:
-        return [Drift(LIVE, "plug", f"port {spec.veth} is not on bridge {spec.bridge}")]
+def port_drifts(wanted: port.WantedPort, switch: port.Switch, hears_ipv6: bool) -> list[Drift]:
+    """Differences of the port of a running container."""
+    have, name = switch.port, wanted.name
+    if have is None or have.bridge != wanted.bridge:
+        return [Drift(LIVE, "plug", f"port {name} is not on bridge {wanted.bridge}")]
     if have.error:
-        return [Drift(LIVE, "plug", f"port {spec.veth}: {have.error}")]
-    wanted = port.external_ids(spec)
-    lines: list[tuple[str, object, object]] = [
-        ("ofport_request", have.request, spec.ofport),
-        ("mtu_request", have.mtu_request, spec.mtu),
-    ]
-    lines += [("ofport", have.ofport, spec.ofport)] if have.request == spec.ofport else []
-    lines += [(f"external_ids:{key}", have.external_ids.get(key), text) for key, text in wanted.items()]
+        return [Drift(LIVE, "plug", f"port {name}: {have.error}")]
+    lines: list[tuple[str, object, object]] = [("ofport_request", have.request, wanted.ofport)]
+    lines += [] if wanted.mtu_request is None else [("mtu_request", have.mtu_request, wanted.mtu_request)]
+    lines += [("ofport", have.ofport, wanted.ofport)] if have.request == wanted.ofport else []
+    lines += [(f"external_ids:{key}", have.external_ids.get(key), text) for key, text in wanted.external_ids.items()]
     drifting = [
-        Drift(LIVE, "port", f"port {spec.veth} {key} {old} -> {new}") for key, old, new in lines if str(old) != str(new)
+        Drift(LIVE, "port", f"port {name} {key} {old} -> {new}") for key, old, new in lines if str(old) != str(new)
     ]
-    if found.hears_ipv6:
-        drifting.append(Drift(LIVE, "plug", f"IPv6 is on at the host's end of {spec.veth}"))
+    if hears_ipv6:
+        drifting.append(Drift(LIVE, "plug", f"IPv6 is on at the host's end of {name}"))
     return drifting
 
 
-def _nic(spec: ContainerSpec, found: Found) -> list[Drift]:
+def nic_drifts(spec: ContainerSpec, found: nic.Nic | None) -> list[Drift]:
+    """Differences of the device of a running container."""
     wanted = nic.wanted(spec)
-    if found.nic is None:
+    if found is None:
         return [Drift(RESTART, "config", "the container has no eth0")]
-    if found.nic == wanted:
+    if found == wanted:
         return []
-    return [Drift(LIVE, "nic", f"{found.nic.text().strip()} -> {wanted.text().strip()}")]
+    return [Drift(LIVE, "nic", f"{found.text().strip()} -> {wanted.text().strip()}")]
+
+
+def costly_first(all_drifts: Sequence[Drift]) -> list[Drift]:
+    order = (RECREATE, RESTART, LIVE)
+    return sorted(all_drifts, key=lambda drift: order.index(drift.kind))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .._runner import Runner
 from . import config, nic, port, sidecar
-from .backend import Backend, Status
+from .backend import LxcBackend, Status
 from .host import CGROUPS
 from .unit import boot_link
 
@@ -46,7 +46,7 @@ class Found:
 class Eyes:
     """What the reading is done with; ``missing`` are tools that this host does not have (yet)."""
 
-    backend: Backend
+    backend: LxcBackend
     runner: Runner
     missing: frozenset[str] = frozenset()
 
@@ -68,16 +68,17 @@ def look(name: str, veth: str, limits: Iterable[str], eyes: Eyes) -> Found:
         cgroup=path,
         limits=_live(path, limits) if path else {},
         nic=nic.found(status.pid) if status.is_running else None,
-        switch=read_switch(veth, eyes) if veth else port.Switch(),
+        switch=read_switch(veth, eyes.runner, eyes.missing),
         hears_ipv6=port.hears_ipv6(veth),
         autostart=os.path.lexists(boot_link(name)),
     )
 
 
-def read_switch(veth: str, eyes: Eyes) -> port.Switch:
-    if "ovs-vsctl" in eyes.missing:
+def read_switch(name: str, runner: Runner, missing: frozenset[str]) -> port.Switch:
+    """The bridges, and the port ``name``; nothing without a name, or where the tool is missing."""
+    if not name or "ovs-vsctl" in missing:
         return port.Switch()
-    return port.switch(eyes.runner.run(port.query(veth), what=f"Reading port {veth}").stdout)
+    return port.switch(runner.run(port.query(name), what=f"Reading port {name}").stdout)
 
 
 def _is_shifted(root: str) -> bool | None:

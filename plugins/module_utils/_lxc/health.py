@@ -45,12 +45,12 @@ class Verdict:
 class UnhealthyError(SocketNetworkError):
     """Services that did not work before the deadline. What the module changed stays."""
 
-    def __init__(self, name: str, verdicts: Sequence[Verdict], timeout: float) -> None:
+    def __init__(self, name: str, verdicts: Sequence[Verdict], timeout: float, attach: Sequence[str]) -> None:
         self.verdicts = tuple(verdicts)
         bad = "; ".join(f"{item.service} ({item.kind}): {item.detail}" for item in verdicts if not item.healthy)
         super().__init__(
             f"Container {name}: not healthy within {timeout:g} s: {bad}.",
-            fix=f"look at `lxc-attach -n {name} -- journalctl -b`, or mend the service's health check.",
+            fix=f"look at `{' '.join(attach)} journalctl -b`, or mend the service's health check.",
         )
 
     def result(self) -> dict[str, object]:
@@ -61,14 +61,19 @@ def as_dict(verdicts: Sequence[Verdict]) -> dict[str, object]:
     return {verdict.service: verdict.as_dict() for verdict in verdicts}
 
 
-def probe(spec: ContainerSpec, pid: int, runner: Runner, timeout: float = 0.0) -> tuple[Verdict, ...]:
-    """Try every check until it succeeds or ``timeout`` seconds are over; with 0 there is one attempt."""
+def probe(
+    spec: ContainerSpec, pid: int, attach: Sequence[str], runner: Runner, timeout: float = 0.0
+) -> tuple[Verdict, ...]:
+    """Try every check until it succeeds or ``timeout`` seconds are over; with 0 there is one attempt.
+
+    ``attach`` is the argv in front of a command that shall run in the container.
+    """
     deadline = time.monotonic() + timeout
     pending = [service for service in spec.services if service.health is not None]
     done: dict[str, Verdict] = {}
     while pending:
         for service in pending:
-            done[service.name] = _attempt(spec, service, pid, runner)
+            done[service.name] = _attempt(spec, service, pid, attach, runner)
         pending = [service for service in pending if not done[service.name].healthy]
         if time.monotonic() >= deadline:
             break
@@ -77,13 +82,13 @@ def probe(spec: ContainerSpec, pid: int, runner: Runner, timeout: float = 0.0) -
     return tuple(done[service.name] for service in spec.services if service.name in done)
 
 
-def _attempt(spec: ContainerSpec, service: ServiceSpec, pid: int, runner: Runner) -> Verdict:
+def _attempt(spec: ContainerSpec, service: ServiceSpec, pid: int, attach: Sequence[str], runner: Runner) -> Verdict:
     kind = service.health.kind if service.health else ""
     argument = service.health.argument if service.health else ""
     address = (str(spec.address.ip), service.port)
     try:
         if kind == "command":
-            detail = _command(spec.name, argument, runner)
+            detail = _command(spec.name, attach, argument, runner)
         elif kind == "http":
             detail = in_network_of(pid, lambda: _http(address, argument))
         else:
@@ -108,9 +113,9 @@ def _http(address: tuple[str, int], path: str) -> str:
     return f"status {status}"
 
 
-def _command(name: str, code: str, runner: Runner) -> str:
-    attach = ["timeout", "10", "lxc-attach", "--name", name, "--clear-env", "--", "/bin/sh", "-c", code]
-    result = runner.run(attach, ok=range(256), what=f"Checking container {name}")
+def _command(name: str, attach: Sequence[str], code: str, runner: Runner) -> str:
+    argv = ["timeout", "10", *attach, "/bin/sh", "-c", code]
+    result = runner.run(argv, ok=range(256), what=f"Checking container {name}")
     if result.rc != 0:
         raise SocketNetworkError(f"ended with {result.rc}: {(result.stderr or result.stdout).strip()[:200]}")
     return "ended with 0"

@@ -22,7 +22,7 @@ from .._files import plan_files, write_atomic
 from .._plan import Plan, Step, combine
 from .._runner import Runner
 from . import config, guest, host, nic, port, sidecar, unit
-from .backend import Backend
+from .backend import LxcBackend
 from .drift import LIVE, RECREATE, RESTART, ConsentError, Drift, drifts, wanted_files
 from .found import Found
 from .spec import ContainerSpec
@@ -41,7 +41,7 @@ class Wish:
 class Tools:
     """What the steps are taken with."""
 
-    backend: Backend
+    backend: LxcBackend
     runner: Runner
 
 
@@ -56,17 +56,21 @@ def refuse_foreign_container(name: str, found: Found) -> None:
 def refuse_foreign(name: str, veth: str, found: Found) -> None:
     """Refuse a container, or a port on the switch, that somebody else has made."""
     refuse_foreign_container(name, found)
-    have = found.switch.port
+    mine = found.status.is_running and f"lxc.net.0.veth.pair = {veth}" in (found.config or "").splitlines()
+    if not mine:
+        refuse_foreign_port(name, veth, found.switch.port)
+
+
+def refuse_foreign_port(name: str, device: str, have: port.FoundPort | None) -> None:
     if have is None:
         return
-    mine = found.status.is_running and f"lxc.net.0.veth.pair = {veth}" in (found.config or "").splitlines()
     owner = have.external_ids.get("op-dbus-owner", "")
     holder = have.external_ids.get("container", "")
-    if not mine and (owner != port.OWNER or holder != name):
+    if owner != port.OWNER or holder != name:
         whose = f"container {holder}" if owner == port.OWNER else (owner or "somebody else")
         raise RefusedError(
-            f"Port {veth} on bridge {have.bridge or '(none)'} belongs to {whose}, not to container {name}.",
-            fix=f"use another veth, or remove the port with `ovs-vsctl del-port {veth}`.",
+            f"Port {device} on bridge {have.bridge or '(none)'} belongs to {whose}, not to container {name}.",
+            fix=f"use another veth, or remove the port with `ovs-vsctl del-port {device}`.",
         )
 
 
@@ -76,7 +80,7 @@ def present(spec: ContainerSpec, found: Found, limits: config.Limits, wish: Wish
     current = config.render(spec, limits, found.source or "unknown")
     differing = drifts(spec, found, current, limits) if found.exists else []
     kinds = {drift.kind for drift in differing}
-    _ask_consent(name, differing, running and wish.run, wish)
+    ask_consent(name, differing, running and wish.run, wish)
     create = not found.exists or RECREATE in kinds
     stop = running and (create or RESTART in kinds or not wish.run)
     start = wish.run and (stop or not running)
@@ -101,7 +105,7 @@ def present(spec: ContainerSpec, found: Found, limits: config.Limits, wish: Wish
     if running and not stop:
         parts.append(_live(spec, found, differing, limits, tools))
     if not running and found.switch.port is not None and not start:
-        parts.append(_unplug(spec.veth, tools.runner))
+        parts.append(unplug(spec.veth, tools.runner))
     parts.append(_autostart(spec, found, tools.runner))
     if start:
         parts.append(_one(f"start container {name}", partial(tools.backend.start, name)))
@@ -119,7 +123,7 @@ def absent(name: str, found: Found, last: bool, tools: Tools) -> Plan:
         parts.append(_one(f"delete container {name} with its data", partial(tools.backend.destroy, name)))
     held = found.switch.port
     if held is not None and not found.status.is_running and held.external_ids.get("container") == name:
-        parts.append(_unplug(_veth(found), tools.runner))
+        parts.append(unplug(_veth(found), tools.runner))
     parts.append(plan_files([], absent=[sidecar.json_path(name), sidecar.settings_path(name)]))
     if last:
         parts.append(_shared_gone(tools.runner))
@@ -128,7 +132,8 @@ def absent(name: str, found: Found, last: bool, tools: Tools) -> Plan:
     return Plan(plan.steps, before, plan.after)
 
 
-def _ask_consent(name: str, differing: Sequence[Drift], interrupts: bool, wish: Wish) -> None:
+def ask_consent(name: str, differing: Sequence[Drift], interrupts: bool, wish: Wish) -> None:
+    """Refuse what the differences cost where ``wish`` does not consent to it."""
     kinds = {drift.kind for drift in differing}
     if RECREATE in kinds and not wish.recreate:
         raise ConsentError(name, RECREATE, differing)
@@ -154,11 +159,11 @@ def _live(spec: ContainerSpec, found: Found, differing: Sequence[Drift], limits:
         plans.append(_one(f"set {drift.what}", partial(tools.backend.set_limit, spec.name, file, wanted[file])))
     parts = {drift.part: drift.what for drift in live}
     if "plug" in parts:
-        argv = port.run_script(spec, "up", found.status.pid)
+        argv = port.run_script(spec, found.status.pid)
         plans.append(_one(f"plug {spec.veth} into {spec.bridge}: {parts['plug']}", partial(_run, tools.runner, argv)))
     elif "port" in parts:
         words = "; ".join(drift.what for drift in live if drift.part == "port")
-        plans.append(_one(f"set {words}", partial(_run, tools.runner, port.set_port(spec))))
+        plans.append(_one(f"set {words}", partial(_run, tools.runner, port.set_port(port.wanted(spec)))))
     if "nic" in parts:
         argv, stdin = nic.repair(spec, found.status.pid)
         plans.append(_one(f"repair network of {spec.name}: {parts['nic']}", partial(_run, tools.runner, argv, stdin)))
@@ -178,7 +183,7 @@ def _shared_gone(runner: Runner) -> Plan:
         return plan
     empty = f"add table netdev {port.GUARD}\ndelete table netdev {port.GUARD}\n"
     plan += _one(f"remove the table netdev {port.GUARD}", partial(_run, runner, ["nft", "-f", "-"], empty))
-    plan += _one("remove empty directories", _remove_directories)
+    plan += _one("remove empty directories", remove_directories)
     return plan + _reload(plan, runner)
 
 
@@ -188,7 +193,7 @@ def _reload(plan: Plan, runner: Runner) -> Plan:
     return _one("reload systemd", partial(_run, runner, ["systemctl", "daemon-reload"]))
 
 
-def _remove_directories() -> None:
+def remove_directories() -> None:
     for directory in (port.SIDECARS, os.path.dirname(port.SIDECARS), os.path.dirname(config.PORT_SCRIPT)):
         with contextlib.suppress(OSError):
             os.rmdir(directory)
@@ -201,9 +206,9 @@ def _autostart(spec: ContainerSpec, found: Found, runner: Runner) -> Plan:
     return _one(f"{verb} start of {spec.name} at boot", partial(_systemctl, runner, verb, spec.name))
 
 
-def _unplug(veth: str, runner: Runner) -> Plan:
-    argv = ["ovs-vsctl", "--timeout=20", "--if-exists", "del-port", veth]
-    return _one(f"remove the stale port {veth}", partial(_run, runner, argv))
+def unplug(device: str, runner: Runner) -> Plan:
+    argv = ["ovs-vsctl", "--timeout=20", "--if-exists", "del-port", device]
+    return _one(f"remove the stale port {device}", partial(_run, runner, argv))
 
 
 def _told(plan: Plan, found: Found, text: str, run: bool) -> Plan:

@@ -82,6 +82,17 @@ class FoundPort:
 
 
 @dataclass(frozen=True, slots=True)
+class WantedPort:
+    """A container's port as it shall be. ``mtu_request`` is None where the container manager sees to it."""
+
+    name: str
+    bridge: str
+    ofport: int
+    mtu_request: int | None
+    external_ids: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Switch:
     """What OVSDB tells: datapath type by bridge, and the port asked for."""
 
@@ -140,16 +151,21 @@ def settings(spec: ContainerSpec) -> str:
     return "".join(f"{key}='{value}'\n" for key, value in pairs)
 
 
-def set_port(spec: ContainerSpec) -> list[str]:
+def wanted(spec: ContainerSpec) -> WantedPort:
+    return WantedPort(spec.veth, spec.bridge, spec.ofport, spec.mtu, external_ids(spec))
+
+
+def set_port(port: WantedPort) -> list[str]:
     """argv that sets the port's properties without touching its place on the bridge."""
-    ids = [f'external_ids:{key}="{value}"' for key, value in external_ids(spec).items()]
-    wanted = [f"ofport_request={spec.ofport}", f"mtu_request={spec.mtu}", *ids]
-    return ["ovs-vsctl", "--timeout=20", "set", "Interface", spec.veth, *wanted]
+    ids = [f'external_ids:{key}="{value}"' for key, value in port.external_ids.items()]
+    numbers = [f"ofport_request={port.ofport}"]
+    numbers += [] if port.mtu_request is None else [f"mtu_request={port.mtu_request}"]
+    return ["ovs-vsctl", "--timeout=20", "set", "Interface", port.name, *numbers, *ids]
 
 
-def run_script(spec: ContainerSpec, hook: str, pid: int) -> list[str]:
-    """argv that does by hand what LXC does when the container starts (`up`) or stops (`down`)."""
-    environment = (f"LXC_NAME={spec.name}", f"LXC_NET_PEER={spec.veth}", f"LXC_PID={pid}", f"LXC_HOOK_TYPE={hook}")
+def run_script(spec: ContainerSpec, pid: int) -> list[str]:
+    """argv that does by hand what LXC does when the container starts."""
+    environment = (f"LXC_NAME={spec.name}", f"LXC_NET_PEER={spec.veth}", f"LXC_PID={pid}", "LXC_HOOK_TYPE=up")
     return ["env", *environment, PORT_SCRIPT]
 
 

@@ -8,25 +8,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .._errors import RefusedError, SocketNetworkError
+from .._pct import store
+from .._pct.driver import PctDriver
 from .._plan import result_of
 from .._runner import Runner
-from . import found as finding
-from . import health, host, plan, rootfs, sidecar
-from .backend import LxcBackend, missing_tools, require_tools
-from .config import Limits
-from .drift import wanted_files
-from .found import Found
+from . import driver, health, plan, rootfs, sidecar
+from .backend import missing_tools, require_tools
+from .driver import Container, Driver, LxcDriver, Seen
 from .spec import ContainerSpec, check_name, container_spec
-from .unit import unit
 
 DATABASE = "/var/run/openvswitch/db.sock"
-TOOLS = ("lxc-info", "ovs-vsctl", "systemctl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +34,26 @@ class Call:
     params: Mapping[str, Any]
     check: bool
     runner: Runner
+    driver: Driver
     missing: frozenset[str] = frozenset()
 
-    @property
-    def backend(self) -> LxcBackend:
-        return LxcBackend(self.runner)
+
+def chosen_driver(backend: str) -> Driver:
+    """The container manager that ``backend`` names; with `auto` Proxmox' own where this is a Proxmox host."""
+    if backend == "auto":
+        backend = "pct" if os.path.isdir(store.PVE) and shutil.which("pct") else "lxc"
+    return PctDriver() if backend == "pct" else LxcDriver()
 
 
 def manage(params: Mapping[str, Any], check: bool, runner: Runner) -> dict[str, Any]:
     """Do what the parameters say. Returns the module's result; ``warnings`` are for the operator."""
-    call = Call(params, check, runner, frozenset(missing_tools(TOOLS)))
-    state, name = params["state"], params["name"]
+    chosen = chosen_driver(params["backend"])
+    call = Call(params, check, runner, chosen, frozenset(missing_tools(chosen.tools)))
+    return {**_managed(call), "backend": chosen.name}
+
+
+def _managed(call: Call) -> dict[str, Any]:
+    state, name = call.params["state"], call.params["name"]
     if name:
         check_name(name)
     elif state != "queried":
@@ -55,56 +62,55 @@ def manage(params: Mapping[str, Any], check: bool, runner: Runner) -> dict[str, 
         return _queried(call, name)
     if state == "absent":
         return _absent(call, name)
-    spec = container_spec(params)
+    spec = container_spec(call.params)
+    call.driver.check(spec)
     _require_tools(call)
     return _present(call, spec)
 
 
 def _present(call: Call, spec: ContainerSpec) -> dict[str, Any]:
-    limits, warnings = _limits(call, spec)
-    found = _look(call, spec.name, spec.veth, limits)
-    plan.refuse_foreign(spec.name, spec.veth, found)
+    container = _look(call, spec.name, spec)
     wish = plan.Wish(_shall_run(call, spec), call.params["restart"] == "if_needed", call.params["recreate"])
-    plans, create = plan.present(spec, found, limits, wish, plan.Tools(call.backend, call.runner))
-    if not call.check and wish.run and spec.bridge not in found.switch.bridges:
+    outcome = container.present(spec, wish)
+    warnings = outcome.warnings
+    bridge_counts = wish.run or call.driver.needs_bridge
+    if not call.check and bridge_counts and spec.bridge not in container.seen.switch.bridges:
         raise RefusedError(
             f"Container {spec.name}: this host has no bridge {spec.bridge}.",
             fix="let the role socket_bridge run first.",
         )
-    if create:
+    if outcome.creates:
         warnings += _checked_source(call, spec)
-    result = result_of(plans, f"container {spec.name}", call.check)
-    if plans.changed and not call.check:
-        found = _look(call, spec.name, spec.veth, limits)
-        _verify(spec, found, wish.run)
-    ask = wish.run and found.status.is_running and not (call.check and plans.changed)
+    result = result_of(outcome.plan, f"container {spec.name}", call.check)
+    if outcome.plan.changed and not call.check:
+        container = _look(call, spec.name, spec)
+        _verify(call, spec, container.seen, wish.run)
+    status = container.seen.status
+    ask = wish.run and status.is_running and not (call.check and outcome.plan.changed)
     return {
         **result,
-        "container": _told(spec, found),
-        "health": _health(call, spec, found.status.pid) if ask else {},
+        "container": _told(call, spec, container.seen),
+        "health": _health(call, spec, status.pid) if ask else {},
         "pending": [],
         "warnings": list(warnings),
     }
 
 
 def _absent(call: Call, name: str) -> dict[str, Any]:
-    veth = _known_veth(name)
-    found = _look(call, name, veth, Limits())
-    plan.refuse_foreign_container(name, found)
-    if found.exists:
+    container = _look(call, name)
+    if container.seen.exists:
         _require_tools(call)
-    last = not set(sidecar.names()) - {name}
-    tools = plan.Tools(call.backend, call.runner)
-    result = result_of(plan.absent(name, found, last, tools), f"container {name}", call.check)
+    last = not set(call.driver.names()) - {name}
+    result = result_of(container.absent(last), f"container {name}", call.check)
     return {**result, "container": {"name": name, "state": "ABSENT"}, "health": {}, "pending": [], "warnings": []}
 
 
 def _queried(call: Call, name: str | None) -> dict[str, Any]:
     containers = []
-    for one in sidecar.names() if name is None else [name]:
-        found = _look(call, one, _known_veth(one), Limits())
+    for one in call.driver.names() if name is None else [name]:
+        seen = _look(call, one).seen
         services = (sidecar.load(one) or {}).get("services", [])
-        containers.append({**_state(one, found), "services": services, "is_ours": found.is_ours})
+        containers.append({**_state(one, seen), "services": services, "is_ours": seen.is_ours})
     result: dict[str, Any] = {"changed": False, "actions": [], "containers": containers, "pending": [], "warnings": []}
     return {**result, "container": containers[0]} if name is not None else result
 
@@ -115,20 +121,12 @@ def _require_tools(call: Call) -> None:
         require_tools(sorted(call.missing))
 
 
-def _look(call: Call, name: str, veth: str, limits: Limits) -> Found:
+def _look(call: Call, name: str, spec: ContainerSpec | None = None) -> Container:
     """The container as found. Where nothing may be changed, a switch that does not run yet is an empty one."""
     blind = call.missing
     if (call.check or call.params["state"] == "queried") and not os.path.exists(DATABASE):
         blind |= {"ovs-vsctl"}
-    return finding.look(name, veth, wanted_files(limits), finding.Eyes(call.backend, call.runner, blind))
-
-
-def _known_veth(name: str) -> str:
-    return str((sidecar.load(name) or {}).get("veth", ""))
-
-
-def _limits(call: Call, spec: ContainerSpec) -> tuple[Limits, tuple[str, ...]]:
-    return host.limits(spec, host.cgroups(), call.params["missing_controllers"])
+    return call.driver.look(driver.Call(call.params, call.runner, blind), name, spec)
 
 
 def _shall_run(call: Call, spec: ContainerSpec) -> bool:
@@ -143,18 +141,18 @@ def _checked_source(call: Call, spec: ContainerSpec) -> tuple[str, ...]:
     return ()
 
 
-def _verify(spec: ContainerSpec, found: Found, run: bool) -> None:
+def _verify(call: Call, spec: ContainerSpec, seen: Seen, run: bool) -> None:
     """What the tools have said they did must be so."""
-    if found.status.is_running != run:
+    if seen.status.is_running != run:
         raise SocketNetworkError(
-            f"Container {spec.name} is {found.status.state} although it shall be {'running' if run else 'stopped'}.",
-            fix=f"see `journalctl -u {unit(spec.name)}` and /var/log/lxc/{spec.name}.log.",
+            f"Container {spec.name} is {seen.status.state} although it shall be {'running' if run else 'stopped'}.",
+            fix=f"see {call.driver.journal(spec)}.",
         )
-    have = found.switch.port
-    if run and (have is None or have.bridge != spec.bridge or have.error or have.ofport != spec.ofport):
-        seen = f"bridge {have.bridge}, ofport {have.ofport}, error {have.error!r}" if have else "no such port"
+    have, want = seen.switch.port, call.driver.port(spec)
+    if run and (have is None or have.bridge != want.bridge or have.error or have.ofport != want.ofport):
+        found = f"bridge {have.bridge}, ofport {have.ofport}, error {have.error!r}" if have else "no such port"
         raise SocketNetworkError(
-            f"Port {spec.veth} of container {spec.name} is not on bridge {spec.bridge} as {spec.ofport}: {seen}.",
+            f"Port {want.name} of container {spec.name} is not on bridge {want.bridge} as {want.ofport}: {found}.",
             fix="see `ovs-vsctl show`; another port may hold the number.",
         )
 
@@ -162,17 +160,19 @@ def _verify(spec: ContainerSpec, found: Found, run: bool) -> None:
 def _health(call: Call, spec: ContainerSpec, pid: int) -> dict[str, object]:
     """Probe patiently, and fail at the deadline; check mode takes one look."""
     timeout = 0.0 if call.check else float(call.params["health_timeout"])
-    verdicts = health.probe(spec, pid, call.runner, timeout)
+    attach = call.driver.attach(spec)
+    verdicts = health.probe(spec, pid, attach, call.runner, timeout)
     if not call.check and not all(verdict.healthy for verdict in verdicts):
-        raise health.UnhealthyError(spec.name, verdicts, timeout)
+        raise health.UnhealthyError(spec.name, verdicts, timeout, attach)
     return health.as_dict(verdicts)
 
 
-def _told(spec: ContainerSpec, found: Found) -> dict[str, Any]:
+def _told(call: Call, spec: ContainerSpec, seen: Seen) -> dict[str, Any]:
     """What the caller learns about the container."""
     return {
-        **_state(spec.name, found),
+        **_state(spec.name, seen),
         "veth": spec.veth,
+        "port": call.driver.port(spec).name,
         "bridge": spec.bridge,
         "mac": spec.mac,
         "ip": str(spec.address.ip),
@@ -180,13 +180,13 @@ def _told(spec: ContainerSpec, found: Found) -> dict[str, Any]:
     }
 
 
-def _state(name: str, found: Found) -> dict[str, Any]:
-    have = found.switch.port
+def _state(name: str, seen: Seen) -> dict[str, Any]:
+    have = seen.switch.port
     return {
         "name": name,
-        "state": found.status.state if found.exists else "ABSENT",
-        "pid": found.status.pid,
-        "cgroup": found.cgroup,
+        "state": seen.status.state if seen.exists else "ABSENT",
+        "pid": seen.status.pid,
+        "cgroup": seen.cgroup,
         "ofport": have.ofport if have else None,
-        "source": found.source,
+        "source": seen.source,
     }

@@ -147,7 +147,7 @@ def gathered(runner: Runner, spec: FlowsSpec, check_mode: bool) -> dict[str, Any
     check_spec(spec)
     have = switch_or_nothing(runner, check_mode).bridges.get(spec.bridge)
     ours, foreign = split(_dump(runner, have), spec.owner) if have else ([], [])
-    names = {port.ofport: name for name, port in have.ports.items() if port.ofport} if have else {}
+    names = {port.ofport: port.known_as for port in have.ports.values() if port.ofport} if have else {}
     texts = [with_names(flow.text, names) for flow in sorted(ours, key=lambda flow: flow.order)]
     return {"flows": texts, "counts": _counts(Changes(unchanged=len(ours)), foreign)}
 
@@ -282,7 +282,7 @@ def _check_bridge(spec: FlowsSpec, have: Bridge, check_mode: bool) -> list[str]:
     refuse_controller(have)
     wrong = [have.error] if have.error else []
     for port in have.ports.values():
-        pinned, holder = spec.ports.get(port.name), spec.names.get(port.ofport or -1)
+        pinned, holder = spec.ports.get(port.known_as), spec.names.get(port.ofport or -1)
         if port.ofport in (None, -1):
             continue
         if pinned is not None and pinned != port.ofport:

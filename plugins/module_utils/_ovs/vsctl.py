@@ -18,6 +18,9 @@ from .._runner import Runner
 MARKER = "op-dbus-owner"
 """Key in external_ids that says which part of the collection owns a bridge or port."""
 
+LOGICAL_NAME = "op-dbus-veth"
+"""Key in external_ids with the name that the inventory has for a port of another name."""
+
 OWNER = "socket_bridge"
 
 _TIMEOUT = 30
@@ -42,6 +45,11 @@ class Port:
     ofport_request: int | None = None
     error: str = ""
     external_ids: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def known_as(self) -> str:
+        """Its name in the inventory and so in flows: Proxmox gives a container's port another one."""
+        return self.external_ids.get(LOGICAL_NAME, self.name)
 
     @property
     def owner(self) -> str:

@@ -51,6 +51,8 @@ PARAMS: dict[str, Any] = {
     "missing_controllers": "refuse",
     "health_timeout": 60,
     "backend": "lxc",
+    "storage": "local-lvm",
+    "disk": 8,
 }
 LIMITS = Limits((("memory.max", "536870912"), ("memory.swap.max", "268435456"), ("cpu.max", "150000 100000")))
 

@@ -69,7 +69,7 @@ def test_script_settings_are_shell(tmp_path: Path) -> None:
     services = [VLESS, {**VLESS, "name": "api"}]
     text = port.settings(spec(services=services))
     assert text == "BRIDGE='mesh'\nOFPORT='32870'\nMAC='02:00:0a:00:00:66'\nMTU='1280'\nSERVICES='xray-vless,api'\n"
-    assert 'external_ids:services="xray-vless,api"' in port.set_port(spec(services=services))
+    assert 'external_ids:services="xray-vless,api"' in port.set_port(port.wanted(spec(services=services)))
     script = tmp_path / "lxc-port"
     script.write_text(port.SCRIPT)
     subprocess.run(["sh", "-n", str(script)], check=True)
@@ -196,7 +196,7 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 def verdicts(check: dict[str, object], number: int, runner: Recorded | None = None) -> dict[str, object]:
     service = {**VLESS, "port": number, "health": check}
     wanted = spec(ipv4_address="127.0.0.2/8", gateway="127.0.0.1", services=[service])
-    told = health.as_dict(health.probe(wanted, 1, runner or Recorded(), 0.0))
+    told = health.as_dict(health.probe(wanted, 1, ["lxc-attach", "--"], runner or Recorded(), 0.0))
     result: dict[str, object] = json.loads(json.dumps(told))["xray-vless"]
     return result
 
@@ -217,6 +217,9 @@ def test_services_that_do_not_answer_are_not(web: int) -> None:
 
 
 def test_unhealthy_services_are_named() -> None:
-    told = health.UnhealthyError("x", [health.Verdict("s", "tcp", False, "refused")], 60.0)
+    told = health.UnhealthyError(
+        "x", [health.Verdict("s", "tcp", False, "refused")], 60.0, ["pct", "exec", "102", "--"]
+    )
     assert str(told).startswith("Container x: not healthy within 60 s: s (tcp): refused.")
+    assert "Fix: look at `pct exec 102 -- journalctl -b`" in str(told)
     assert told.result() == {"health": {"s": {"kind": "tcp", "healthy": False, "detail": "refused"}}}
