@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ from tests.bench import bench_forwarding, forwarding_host, forwarding_traffic
 from tests.bench.bench_forwarding import CONNTRACK, NORMAL, PIPELINE, Result
 
 KINDS = {"throughput", "connections", "setup", "first", "latency", "latency99"}
+RESET = struct.pack("ii", 1, 0)
 # What ovs-ofctl 3.1 prints.
 DUMP = """\
 OFPST_FLOW reply (OF1.5) (xid=0x2):
@@ -98,6 +100,7 @@ def test_the_number_of_connections_is_bounded(server: tuple[str, int], monkeypat
 def test_a_client_that_goes_away_does_not_end_the_server(server: tuple[str, int]) -> None:
     for command in (b"", forwarding_traffic.ECHO):
         with socket.create_connection(server) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             sock.sendall(command)
     assert forwarding_traffic.once(server) > 0
 
