@@ -18,9 +18,11 @@ from types import FrameType
 
 from lab import base, probe, remote, rootfs
 from lab.base import LabError
+from lab.current import current
 from lab.mesh import MESHES, NETMAKER
 from lab.progress import LOGS, Progress, run_logged, tail
 from lab.topology import Lab
+from lab.vm.topology import MachineLab
 
 PLAY_TIMEOUT, PROOF_TIMEOUT = 600.0, 1800.0
 TOLD_CHANGES = 40
@@ -167,14 +169,22 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--mesh", choices=tuple(MESHES), help=f"what joins the hosts of a new lab ({NETMAKER.name} if not given)"
     )
+    parser.add_argument("--machines", action="store_true", help="virtual machines with kernels of their own as hosts")
     parser.add_argument("--keep", action="store_true", help="leave the lab up, also after a failure")
     parser.add_argument("--all", action="store_true", help="also the proofs that break and mend hosts (ten minutes)")
     return parser.parse_args(words)
 
 
+def choose(arguments: argparse.Namespace) -> Lab:
+    if arguments.command not in ("run", "up"):
+        return current()
+    mesh = arguments.mesh or NETMAKER.name
+    return MachineLab(mesh) if arguments.machines else Lab(mesh)
+
+
 def main(words: list[str]) -> int:
     arguments, progress = parse(words), Progress(float(os.environ.get("LAB_HEAD_START", "0")))
-    lab = Lab(arguments.mesh or NETMAKER.name) if arguments.command in ("run", "up") else Lab()
+    lab = choose(arguments)
     if arguments.command == "status":
         status(lab)
         return 0

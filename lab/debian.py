@@ -38,19 +38,27 @@ def _deb822_style(text: str) -> list[tuple[str, str, list[str]]]:
 
 
 def debian_sources(codename: str) -> list[str]:
-    """One-line apt sources of the release and its updates. Other archives (of vendors) are left out."""
+    """One-line apt sources of a release and its updates. Other archives (of vendors) are left out.
+
+    A release that the machine does not name itself comes from the mirrors of its own.
+    """
     entries: list[tuple[str, str, list[str]]] = []
     for path in [APT / "sources.list", *sorted((APT / "sources.list.d").glob("*"))]:
         if path.suffix == ".sources":
             entries += _deb822_style(path.read_text())
         elif path.suffix == ".list" and path.is_file():
             entries += _one_line_style(path.read_text())
-    suites = (codename, f"{codename}-updates", f"{codename}-security")
-    wanted = [(u, s) for u, s, c in entries if s in suites and "main" in c]
+    wanted = _of_release(entries, codename, codename) or _of_release(entries, release()[0], codename)
     if not any(suite == codename for _uri, suite in wanted):
         raise LabError(f"/etc/apt names no Debian mirror for {codename} main")
     keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
     return [f"deb [signed-by={keys}] {uri} {suite} main" for uri, suite in dict.fromkeys(wanted)]
+
+
+def _of_release(entries: list[tuple[str, str, list[str]]], named: str, wanted: str) -> list[tuple[str, str]]:
+    """Mirror and suite of each entry of the release ``named``, for the release ``wanted``."""
+    suites = {f"{named}{kind}": f"{wanted}{kind}" for kind in ("", "-updates", "-security")}
+    return [(uri, suites[suite]) for uri, suite, components in entries if suite in suites and "main" in components]
 
 
 def proxy_options() -> list[str]:

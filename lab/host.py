@@ -185,6 +185,10 @@ class Host:
         environment = ["env", "-i", f"PATH={PATH}", "HOME=/root", "LC_ALL=C.UTF-8"]
         return ["nsenter", "--target", str(self.leader), "--all", "--wd=/", *environment, *argv]
 
+    def watch(self, *argv: str) -> list[str]:
+        """The same for a program that runs until it is interrupted: in the host's network, to be within reach."""
+        return ["nsenter", "--target", str(self.leader), "--net", *argv]
+
     def run(
         self, argv: Sequence[str] | str, *, data: str | None = None, check: bool = True, timeout: float = 60.0
     ) -> subprocess.CompletedProcess[str]:

@@ -29,7 +29,9 @@ def is_alive(pid: int, started: str) -> bool:
 
 
 class Ledger:
-    """Lines of ``kind value…``: process PID START, netns NAME, mount PATH, directory PATH, cgroup NAME."""
+    """Lines of ``kind value…``: process PID START, netns NAME, mount PATH, directory PATH, cgroup NAME, link NAME, and
+    of libvirt: domain NAME, network NAME, pool NAME.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -134,10 +136,32 @@ def _undo_cgroup(name: str) -> None:
                 time.sleep(0.05)
 
 
+def _undo_link(name: str) -> None:
+    if Path("/sys/class/net", name).exists():
+        run(["ip", "link", "delete", name])
+
+
+def _forgotten_by_libvirt(prefix: str) -> Callable[[str], None]:
+    """Stop and remove what virsh calls by commands with this prefix; nothing when libvirt knows none of that name."""
+    virsh = ["virsh", "--quiet", "--connect", "qemu:///system"]
+    listing = [*virsh, f"{prefix}list", "--all", "--name"]
+
+    def undo(name: str) -> None:
+        if name in run(listing).stdout.split():
+            run([*virsh, f"{prefix}destroy", name], check=False)
+            run([*virsh, f"{prefix}undefine", name])
+
+    return undo
+
+
 UNDO: dict[str, Callable[..., None]] = {
     "process": _undo_process,
     "netns": _undo_netns,
     "mount": _undo_mount,
     "directory": _undo_directory,
     "cgroup": _undo_cgroup,
+    "link": _undo_link,
+    "domain": _forgotten_by_libvirt(""),
+    "network": _forgotten_by_libvirt("net-"),
+    "pool": _forgotten_by_libvirt("pool-"),
 }

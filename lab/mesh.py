@@ -35,4 +35,7 @@ NETMAKER = Mesh(
     ("vps-gateway", "oo1424oo", "node3"),
     {"api.netmaker.example": DROPLET, "broker.netmaker.example": DROPLET},
 )
+MACHINES = Mesh("wireguard", "inventories/lab-vagrant", ("vps-gateway", "oo1424oo", "node3"))
+"""Plain WireGuard again, for hosts with kernels of their own."""
 MESHES = {mesh.name: mesh for mesh in (WIREGUARD, NETMAKER)}
+MESHES_OF_MACHINES = {mesh.name: mesh for mesh in (MACHINES, NETMAKER)}

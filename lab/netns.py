@@ -34,11 +34,15 @@ class Namespace:
         """The command line that runs ``argv`` inside. Not `ip netns exec`: that remounts /sys under nspawn's feet."""
         return ["nsenter", f"--net={self.path}", *argv]
 
+    def watch(self, *argv: str) -> list[str]:
+        """The same for a program that runs until it is interrupted."""
+        return self.enter(*argv)
+
     def run(self, *argv: str, data: str | None = None, check: bool = True, timeout: float = 30.0) -> str:
         return base.run(self.enter(*argv), data=data, check=check, timeout=timeout).stdout
 
     def ip(self, *words: str) -> None:
-        base.run(["ip", "-n", self.name, *words])
+        base.run(self.enter("ip", *words))
 
     def sysctl(self, **values: int) -> None:
         """Set net.* values of this namespace, dots written as double underscores; what the kernel lacks is left out."""
@@ -46,6 +50,7 @@ class Namespace:
 
     def add_bridge(self, name: str, address: str | None = None) -> None:
         self.ip("link", "add", name, "address", "02:42:00:00:00:01", "type", "bridge")
+        self.sysctl(**{f"ipv6__conf__{name}__disable_ipv6": 1})
         if address:
             self.ip("address", "add", address, "dev", name)
         self.ip("link", "set", name, "up")
@@ -67,3 +72,21 @@ class Namespace:
             )
         self.ledger.record_process(process.pid)
         return process
+
+
+class ThisMachine(Namespace):
+    """The machine's own network namespace, where libvirt's machines can be plugged in. Only links are made in it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__("", ledger)
+
+    def create(self) -> ThisMachine:
+        return self
+
+    def enter(self, *argv: str) -> list[str]:
+        return list(argv)
+
+    def add_bridge(self, name: str, address: str | None = None) -> None:
+        """A bridge on which this machine itself says nothing, unless it gets an address."""
+        self.ledger.record("link", name)
+        super().add_bridge(name, address)

@@ -18,8 +18,8 @@ from typing import Any
 
 from lab import base
 from lab.base import LabError, wait_for
-from lab.host import Host
 from lab.netns import Namespace
+from lab.node import Node
 
 STATE_SCRIPT = Path(__file__).with_name("host_state.py")
 
@@ -64,11 +64,11 @@ for frame in sys.argv[2:]:
 """
 
 
-def container(host: Host, name: str) -> Place:
+def container(host: Node, name: str) -> Place:
     return lambda *argv: host.enter("lxc-attach", "--name", name, "--clear-env", "--", *argv)
 
 
-def inside(host: Host) -> Place:
+def inside(host: Node) -> Place:
     return host.enter
 
 
@@ -116,7 +116,7 @@ class Flow:
         return self.table, self.priority, self.match
 
 
-def flows(host: Host, bridge: str = "mesh") -> list[Flow]:
+def flows(host: Node, bridge: str = "mesh") -> list[Flow]:
     dump = host.run(["ovs-ofctl", "-O", "OpenFlow15", "--names", "dump-flows", bridge]).stdout
     return [flow for line in dump.splitlines() if (flow := parse_flow(line))]
 
@@ -157,7 +157,7 @@ class Counted:
 
 
 @contextmanager
-def counting(host: Host, bridge: str = "mesh") -> Iterator[Counted]:
+def counting(host: Node, bridge: str = "mesh") -> Iterator[Counted]:
     """Count what the flows of a bridge see during the block; the datapath reports with a delay, so wait for quiet."""
     before = {flow.key: flow.packets for flow in _settled(host, bridge)}
     result = Counted()
@@ -165,13 +165,13 @@ def counting(host: Host, bridge: str = "mesh") -> Iterator[Counted]:
     result.flows = [(flow, flow.packets - before.get(flow.key, 0)) for flow in _settled(host, bridge)]
 
 
-def _settled(host: Host, bridge: str) -> list[Flow]:
+def _settled(host: Node, bridge: str) -> list[Flow]:
     """The flows, after the datapath handed its counters over."""
     host.run(["ovs-appctl", "revalidator/purge"])
     return flows(host, bridge)
 
 
-def firewall_drops(host: Host) -> dict[str, int]:
+def firewall_drops(host: Node) -> dict[str, int]:
     """Packets by counter of the host's own packet filter (nft table `inet op_dbus`)."""
     listing = json.loads(host.run(["nft", "--json", "list", "counters", "table", "inet", "op_dbus"]).stdout)
     found = [item["counter"] for item in listing["nftables"] if "counter" in item]
@@ -236,18 +236,16 @@ class Capture:
         return [line for line in self.lines if re.search(pattern, line)]
 
 
-def capture(space: Namespace | Host, device: str, expression: str, log: Path) -> Capture:
+def capture(space: Namespace | Node, device: str, expression: str, log: Path) -> Capture:
     """Watch ``device`` of a namespace or a host, filtered by a pcap expression."""
     tcpdump = ["tcpdump", "-i", device, "-nn", "-e", "-l", "--immediate-mode", *expression.split()]
-    if isinstance(space, Namespace):
-        return Capture(space.enter(*tcpdump), log)
-    return Capture(["nsenter", "--target", str(space.leader), "--net", *tcpdump], log)
+    return Capture(space.watch(*tcpdump), log)
 
 
 # -------------------------------------------------------------------- state
 
 
-def state(host: Host, *, ignore: tuple[str, ...] = ()) -> dict[str, Any]:
+def state(host: Node, *, ignore: tuple[str, ...] = ()) -> dict[str, Any]:
     """All that a run could change on a host: files with digests, OVS, flows, links, routes, nft, units, containers."""
     found: dict[str, Any] = json.loads(host.run(["python3", "-"], data=STATE_SCRIPT.read_text(), timeout=120).stdout)
     return {key: value for key, value in found.items() if not key.startswith(ignore)} if ignore else found

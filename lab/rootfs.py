@@ -207,7 +207,7 @@ def build_rootfs(say: Callable[[str], None]) -> Path:
             tune_host(part)
             part.rename(target)
             say(f"host system: built in {time.monotonic() - begin:.0f} s")
-            _forget_others("host-*", target)
+            forget_others("host-*", target)
     return target
 
 
@@ -228,11 +228,11 @@ def build_image(say: Callable[[str], None]) -> Path:
             target.with_suffix(".sha256").write_text(hashlib.sha256(part.read_bytes()).hexdigest() + "\n")
             part.rename(target)
             say(f"guest image: built in {time.monotonic() - begin:.0f} s")
-            _forget_others("guest-*.zst", target)
+            forget_others("guest-*.zst", target)
     return target
 
 
-def _forget_others(pattern: str, current: Path) -> None:
+def forget_others(pattern: str, current: Path) -> None:
     """Keep the two youngest builds: a second checkout may use the other one."""
     older = sorted((p for p in CACHE.glob(pattern) if p != current), key=lambda p: p.stat().st_mtime)[:-1]
     for path in older:

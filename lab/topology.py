@@ -12,7 +12,8 @@
                          oo1424oo .2 (and node3 .3) --- lan -----+     lan  192.168.77.0/24: nat .1
 
 The internet server has a leg on both sides on purpose: traffic that leaks past WARP reaches it too, and shows.
-Nothing here has a route out of this machine. ssh uses ``mgmt`` 198.18.0.0/24, which carries nothing else.
+The bridges are snl-wan, snl-core and snl-lan. Nothing here has a route out of this machine. ssh uses ``mgmt``
+198.18.0.0/24, which carries nothing else.
 """
 
 from __future__ import annotations
@@ -21,29 +22,32 @@ import contextlib
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from lab import base, kernel, netmaker, probe
 from lab.base import LabError, wait_for
 from lab.host import MANAGEMENT, Host, Link
 from lab.ledger import Ledger, is_alive, start_time
-from lab.mesh import MESHES, NETMAKER, WIREGUARD
+from lab.mesh import MESHES, NETMAKER, WIREGUARD, Mesh
 from lab.netns import Namespace
+from lab.node import Node
 from lab.rootfs import Systems
 
+WAN, LAN, CORE = "snl-wan", "snl-lan", "snl-core"
 LINKS = {
-    "vps-gateway": (Link("mgmt0", MANAGEMENT, "198.18.0.10/24"), Link("wan0", "wan", "192.0.2.10/24", "192.0.2.1")),
-    "oo1424oo": (Link("mgmt0", MANAGEMENT, "198.18.0.11/24"), Link("lan0", "lan", "192.168.77.2/24", "192.168.77.1")),
-    "node3": (Link("mgmt0", MANAGEMENT, "198.18.0.12/24"), Link("lan0", "lan", "192.168.77.3/24", "192.168.77.1")),
+    "vps-gateway": (Link("mgmt0", MANAGEMENT, "198.18.0.10/24"), Link("wan0", WAN, "192.0.2.10/24", "192.0.2.1")),
+    "oo1424oo": (Link("mgmt0", MANAGEMENT, "198.18.0.11/24"), Link("lan0", LAN, "192.168.77.2/24", "192.168.77.1")),
+    "node3": (Link("mgmt0", MANAGEMENT, "198.18.0.12/24"), Link("lan0", LAN, "192.168.77.3/24", "192.168.77.1")),
 }
 INTERNET, WARP_EXIT, WARP_ENDPOINT, WARP_PORT = "203.0.113.7", "203.0.113.1", "192.0.2.30", 2408
 VPS, NAT, CLIENT = "192.0.2.10", "192.0.2.20", "192.0.2.50"
 WARP_DEVICE = "snl-warp"
 IMAGE = "var/lib/op-dbus/images/guest.tar.zst"
 DIRECTORY = base.STATE / "lab"
+ABOUT = "about.json"
 
 NAT_RULES = """
 table ip lab {
@@ -76,18 +80,22 @@ table ip lab {
 class Lab:
     """The one full lab of this machine. Its state is on disk, so any process can use it or take it down.
 
-    Without ``mesh`` it is the lab that is there, if any.
+    Without ``mesh`` it is the lab that is there, if any; `lab.current` knows which class that has.
     """
+
+    meshes: ClassVar[Mapping[str, Mesh]] = MESHES
+    wan_device: ClassVar[str] = "wan0"
+    """The droplet's, with its public address."""
 
     def __init__(self, mesh: str | None = None, directory: Path = DIRECTORY) -> None:
         self.directory = directory
-        self._about = directory / "about.json"
-        self.mesh = MESHES[mesh or self._read_about().get("mesh", WIREGUARD.name)]
+        self.mesh = self.meshes[mesh or about(directory).get("mesh", WIREGUARD.name)]
         self.ledger = Ledger(directory / "ledger")
-        self.fabric, self.nat, self.warp, self.internet, self.client = (
-            Namespace(f"snl-{name}", self.ledger) for name in ("fabric", "nat", "warp", "internet", "client")
+        self.nat, self.warp, self.internet, self.client = (
+            Namespace(f"snl-{name}", self.ledger) for name in ("nat", "warp", "internet", "client")
         )
-        self.hosts = {name: self._host(name) for name in self.mesh.hosts}
+        self.fabric = self._make_fabric()
+        self.hosts: dict[str, Node] = {name: self._host(name) for name in self.mesh.hosts}
 
     @property
     def is_up(self) -> bool:
@@ -100,7 +108,7 @@ class Lab:
     @property
     def remark(self) -> str:
         """Whose programs the lab runs that is up, where that is a question: " (stand-in Netmaker)"."""
-        programs = self._read_about().get("programs", "")
+        programs = about(self.directory).get("programs", "")
         return f" ({programs})" if programs else ""
 
     def owner(self) -> int | None:
@@ -114,8 +122,10 @@ class Lab:
         if self.owner() not in (None, owner):
             raise LabError(f"process {self.owner()} runs a lab on this machine already; there can be one at a time")
         if self.directory.exists():
+            from lab.current import current  # noqa: PLC0415 - that module knows all classes of labs, this one too
+
             say("taking down what an earlier lab left")
-            self.down()
+            current().down()
         self.directory.mkdir(parents=True)
         if owner is not None:
             (self.directory / "owner").write_text(f"{owner} {start_time(owner)}\n")
@@ -128,29 +138,24 @@ class Lab:
         self._start_internet()
         self._start_warp(keys, offered.wireguard)
         self._write_inventory({"lab_keys": keys, **extra}, systems)
+        self._start_hosts(systems, say)
         with ThreadPoolExecutor(len(self.hosts)) as pool:
-            list(pool.map(lambda host: self._start_host(host, systems), self.hosts.values()))
-        self._write_ssh_config()
+            list(pool.map(self._look_at_fresh, self.hosts.values()))
         (self.directory / "up").touch()
         return self
 
-    def fresh_state(self, host: Host) -> dict[str, Any]:
+    def fresh_state(self, host: Node) -> dict[str, Any]:
         """What probe.state told of a host before anything was provisioned."""
         state: dict[str, Any] = json.loads(self._fresh_file(host).read_text())
         return state
 
     def down(self) -> None:
         """Take everything down, also what a start that failed half way left. Raises LabError when something stays."""
-        faults = []
-        for name in LINKS:  # also those of another mesh
-            try:
-                self._host(name).destroy()
-            except LabError as error:
-                faults.append(str(error))
+        faults = self._end_hosts()
         faults += self.ledger.release()
         if faults:
             raise LabError("the lab could not be taken down: " + "; ".join(faults))
-        for path in (*(mesh.generated for mesh in MESHES.values()), self.ssh_config):
+        for path in (*(mesh.generated for mesh in self.meshes.values()), self.ssh_config):
             path.unlink(missing_ok=True)
         if self.directory.exists():
             shutil.rmtree(self.directory)
@@ -159,39 +164,48 @@ class Lab:
 
     # ---------------------------------------------------------------- parts
 
-    def _host(self, name: str) -> Host:
+    def _make_fabric(self) -> Namespace:
+        """Where the bridges are."""
+        return Namespace("snl-fabric", self.ledger)
+
+    def _host(self, name: str) -> Any:
         directory = self.directory / "hosts" / name
         return Host(name, fabric=self.fabric, links=LINKS[name], directory=directory, names=self.mesh.names)
 
-    def _read_about(self) -> dict[str, str]:
-        about: dict[str, str] = json.loads(self._about.read_text()) if self._about.exists() else {}
-        return about
+    def _end_hosts(self) -> list[str]:
+        """Returns what could not be taken down."""
+        faults = []
+        for name in LINKS:  # also those of another mesh
+            try:
+                self._host(name).destroy()
+            except LabError as error:
+                faults.append(str(error))
+        return faults
 
     def _find_programs(self, say: Callable[[str], None]) -> dict[str, Any]:
         """Write down what this lab is. Returns what the mesh adds to the inventory."""
-        about, extra = {"mesh": self.mesh.name}, {}
+        known, extra = {"mesh": self.mesh.name, "hosts": type(self).__name__}, {}
         if self.mesh is NETMAKER:
             found = netmaker.programs(self.directory / "programs")
             say(found.describe())
-            about["programs"] = found.remark
+            known["programs"] = found.remark
             extra["lab_netmaker"] = netmaker.inventory(found)
-        self._about.write_text(json.dumps(about) + "\n")
+        (self.directory / ABOUT).write_text(json.dumps(known) + "\n")
         return extra
 
     def _make_networks(self) -> None:
         for namespace in (self.fabric, self.nat, self.warp, self.internet, self.client):
             namespace.create()
-        for bridge in ("wan", "lan", "core"):
+        for bridge in (WAN, LAN, CORE):
             self.fabric.add_bridge(bridge)
-        self.fabric.add_bridge(MANAGEMENT, "198.18.0.1/24")
         connect = self.fabric.connect
-        connect("wan", self.nat, "wan0", f"{NAT}/24")
-        connect("lan", self.nat, "lan0", "192.168.77.1/24")
-        connect("wan", self.warp, "wan0", f"{WARP_ENDPOINT}/24")
-        connect("core", self.warp, "core0", f"{WARP_EXIT}/24")
-        connect("wan", self.internet, "wan0", "192.0.2.1/24")
-        connect("core", self.internet, "core0", f"{INTERNET}/24")
-        connect("wan", self.client, "wan0", f"{CLIENT}/24")
+        connect(WAN, self.nat, "wan0", f"{NAT}/24")
+        connect(LAN, self.nat, "lan0", "192.168.77.1/24")
+        connect(WAN, self.warp, "wan0", f"{WARP_ENDPOINT}/24")
+        connect(CORE, self.warp, "core0", f"{WARP_EXIT}/24")
+        connect(WAN, self.internet, "wan0", "192.0.2.1/24")
+        connect(CORE, self.internet, "core0", f"{INTERNET}/24")
+        connect(WAN, self.client, "wan0", f"{CLIENT}/24")
         for namespace in (self.nat, self.client):
             namespace.ip("route", "add", "default", "via", "192.0.2.1")
         for namespace, rules in ((self.nat, NAT_RULES), (self.warp, WARP_RULES)):
@@ -240,22 +254,37 @@ class Lab:
         path.chmod(0o600)
         path.write_text(json.dumps(values, indent=2) + "\n")
 
+    def _start_hosts(self, systems: Systems, say: Callable[[str], None]) -> None:
+        """Boot them all, and leave ``ssh_config`` for those who want to go there."""
+        self.fabric.add_bridge(MANAGEMENT, "198.18.0.1/24")
+        say(f"{len(self.hosts)} hosts in containers of systemd-nspawn")
+        with ThreadPoolExecutor(len(self.hosts)) as pool:
+            list(pool.map(lambda host: self._start_host(cast("Host", host), systems), self.hosts.values()))
+        self._write_ssh_config(self.directory / "hosts" / name / "ssh_config" for name in self.hosts)
+
     def _start_host(self, host: Host, systems: Systems) -> None:
         host.create(systems.rootfs)
         image = host.root / IMAGE
         image.parent.mkdir(parents=True)
         shutil.copyfile(systems.image, image)
         host.boot()
+
+    def _look_at_fresh(self, host: Node) -> None:
         self._fresh_file(host).write_text(json.dumps(probe.state(host)))
 
-    def _fresh_file(self, host: Host) -> Path:
-        return host.directory / "fresh.json"
+    def _fresh_file(self, host: Node) -> Path:
+        return self.directory / f"fresh-{host.name}.json"
 
-    def _write_ssh_config(self) -> None:
+    def _write_ssh_config(self, parts: Iterable[Path]) -> None:
         base.RUN.mkdir(parents=True, exist_ok=True)
-        self.ssh_config.write_text(
-            "".join(f"Include {host.directory / 'ssh_config'}\n" for host in self.hosts.values())
-        )
+        self.ssh_config.write_text("".join(f"Include {part}\n" for part in parts))
+
+
+def about(directory: Path = DIRECTORY) -> dict[str, str]:
+    """What a lab wrote down of itself; empty where there is none."""
+    path = directory / ABOUT
+    known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    return known
 
 
 def _succeeds(namespace: Namespace, *argv: str) -> bool:

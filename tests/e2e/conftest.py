@@ -20,6 +20,7 @@ import pytest
 
 from lab import probe, remote
 from lab.base import LabError
+from lab.current import current
 from lab.host import Host
 from lab.mesh import NETMAKER
 from lab.probe import Place
@@ -102,7 +103,7 @@ class World:
 
 @pytest.fixture(scope="session")
 def world() -> World:
-    lab = Lab()
+    lab = current()
     if not lab.is_up:
         pytest.exit("no lab is up: `lab/run up`, then the site.yml that it names", 2)
     vps, home = lab.hosts["vps-gateway"], lab.hosts["oo1424oo"]
@@ -176,7 +177,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """First what works, then what must not, at last what disturbs the hosts; nothing that is about another mesh."""
-    mesh = Lab().mesh.name
+    mesh = current().mesh.name
     foreign = [item for item in items if any(mark.args != (mesh,) for mark in item.iter_markers("mesh"))]
     config.hook.pytest_deselected(items=foreign)
     items[:] = sorted((item for item in items if item not in foreign), key=lambda item: ORDER.index(item.path.stem))
@@ -198,7 +199,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for line in saw.splitlines():
             terminalreporter.write_line(f"          {line}")
     passed = sum(word == "proven" for _start, word, _proof, _saw in rows)
-    terminalreporter.write_line(f"{passed} of {len(rows)} proofs hold{Lab().remark}")
+    terminalreporter.write_line(f"{passed} of {len(rows)} proofs hold{current().remark}")
 
 
 @pytest.fixture(autouse=True)

@@ -52,7 +52,7 @@ def test_public_client_cannot_reach_containers(world: World, watch: Watch, seen:
     filtered = sum(probe.firewall_drops(world.vps).values())
     world.lab.client.ip("route", "replace", "10.1.0.0/24", "via", "192.0.2.10")
     try:
-        with watch(world.vps, veth, "tcp") as target, watch(world.vps, "wan0", f"tcp port {port}") as wan:
+        with watch(world.vps, veth, "tcp") as target, watch(world.vps, world.lab.wan_device, f"tcp port {port}") as wan:
             results = [probe.connect(world.client, where, port, limit=1.5) for where in (address, "192.0.2.10")]
             wan.wait_for("Flags")
     finally:

@@ -75,8 +75,8 @@ def test_nothing_leaks_while_warp_is_down(world: World, watch: Watch, seen: Seen
     break_it, mend_it, answer = failure
     assert probe.get(world.xray_client, "203.0.113.7", 80)["peer"] == "203.0.113.1"
     with (
-        watch(world.lab.fabric, "wan", world.unexpected) as wan,
-        watch(world.lab.fabric, "lan", world.unexpected) as lan,
+        watch(world.lab.fabric, "snl-wan", world.unexpected) as wan,
+        watch(world.lab.fabric, "snl-lan", world.unexpected) as lan,
         watch(world.home, "gw-warp0", "tcp port 80") as offered,
     ):
         break_it(world)
@@ -103,7 +103,7 @@ def test_nothing_leaks_while_warp_is_down(world: World, watch: Watch, seen: Seen
 
 def test_capture_would_show_a_leak(world: World, watch: Watch, seen: Seen) -> None:
     """The same capture does see a packet that goes past WARP: the host's own, which may use its default route."""
-    with watch(world.lab.fabric, "wan", world.unexpected) as wan:
+    with watch(world.lab.fabric, "snl-wan", world.unexpected) as wan:
         assert probe.get(probe.inside(world.home), "203.0.113.7", 80)["peer"] == "192.0.2.20"
         wan.wait_for(r"192\.0\.2\.20\.\d+ > 203\.0\.113\.7\.80")
     seen(f"{len(wan.lines)} packets of the host itself on the WAN")

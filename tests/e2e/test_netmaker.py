@@ -38,8 +38,8 @@ def test_container_of_the_droplet_crosses_the_mesh(world: World, watch: Watch, s
     """202 on the droplet -> Netmaker's device -> 102 on oo1424oo: counted there, and only WireGuard on the WAN."""
     with (
         watch(world.home, "netmaker", "tcp port 443") as tunnel,
-        watch(world.lab.fabric, "wan", "udp port 51821") as wan,
-        watch(world.lab.fabric, "wan", "net 10.0.0.0/14 or net 10.100.0.0/16") as bare,
+        watch(world.lab.fabric, "snl-wan", "udp port 51821") as wan,
+        watch(world.lab.fabric, "snl-wan", "net 10.0.0.0/14 or net 10.100.0.0/16") as bare,
         probe.counting(world.home) as counted,
     ):
         assert probe.connect(world.xray_server, "10.0.0.102", 443) == "open"
@@ -65,7 +65,7 @@ def test_hosts_behind_nat_meet_at_the_droplet(
     between = "udp and src net 192.168.77.0/24 and dst net 192.168.77.0/24"
     with (
         watch(world.vps, "netmaker", f"tcp port {port}") as relay,
-        watch(world.lab.fabric, "lan", between) as direct,
+        watch(world.lab.fabric, "snl-lan", between) as direct,
         probe.counting(getattr(world, at)) as counted,
     ):
         assert probe.connect(getattr(world, caller), address, port, limit=5.0) == "open"

@@ -30,7 +30,7 @@ def test_client_reaches_internet_through_droplet_mesh_and_warp(world: World, wat
     """Client -> droplet:443 -> 202 -> mesh -> 102 -> WARP exit: seen at the WARP peer and nowhere on the WAN."""
     with (
         watch(world.lab.warp, "core0", "tcp port 80") as exit_,
-        watch(world.lab.fabric, "wan", "host 203.0.113.7 or net 10.0.0.0/8 or net 172.16.0.0/12") as wan,
+        watch(world.lab.fabric, "snl-wan", "host 203.0.113.7 or net 10.0.0.0/8 or net 172.16.0.0/12") as wan,
         probe.counting(world.vps) as at_vps,
         probe.counting(world.home) as at_home,
     ):
@@ -70,7 +70,7 @@ def test_container_reaches_other_host_over_the_mesh(world: World, watch: Watch, 
     """200 on the droplet -> mesh -> 102 on oo1424oo, untranslated, and encrypted on the WAN."""
     with (
         watch(world.home, "gw-nm-privacy", "tcp port 443") as mesh,
-        watch(world.lab.fabric, "wan", "udp port 51821") as wan,
+        watch(world.lab.fabric, "snl-wan", "udp port 51821") as wan,
         probe.counting(world.home) as counted,
     ):
         assert probe.connect(world.mcp, "10.0.0.102", 443) == "open"

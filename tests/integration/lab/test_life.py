@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from lab import base
+from lab.current import current
 from lab.ledger import cgroup_directories
-from lab.topology import LINKS, Lab
+from lab.topology import LINKS
 
 NETWORKS_ARE_MADE = "WireGuard:"
 """The last line that a start prints before it makes networks and hosts."""
@@ -25,10 +26,10 @@ NETWORKS_ARE_MADE = "WireGuard:"
 
 @pytest.fixture(autouse=True)
 def _no_lab() -> Iterator[None]:
-    if Lab().directory.exists():
+    if current().directory.exists():
         pytest.skip("a lab is up on this machine, and there can be one at a time")
     yield
-    Lab().down()
+    current().down()
 
 
 def start(mesh: str = "wireguard") -> subprocess.Popen[str]:
@@ -47,11 +48,11 @@ def start(mesh: str = "wireguard") -> subprocess.Popen[str]:
 
 
 def has_host() -> bool:
-    return any(host.is_running for host in Lab().hosts.values())
+    return any(host.is_running for host in current().hosts.values())
 
 
 def has_third_host() -> bool:
-    return "node3" in Lab().hosts and Lab().hosts["node3"].is_running
+    return "node3" in current().hosts and current().hosts["node3"].is_running
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
@@ -59,7 +60,7 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def traces() -> list[str]:
-    lab = Lab()
+    lab = current()
     namespaces = (lab.fabric, lab.nat, lab.warp, lab.internet, lab.client)
     spaces = [str(space.path) for space in namespaces if space.path.exists()]
     mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if str(lab.directory) in line]

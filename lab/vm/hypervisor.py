@@ -1,0 +1,70 @@
+# Copyright: op-dbus maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A libvirtd to run machines with: the machine's own where one answers, else one started here and ended by the lab.
+
+Where systemd is not process 1 there is no libvirtd, and no cgroups for it either. Ours gets a configuration for that,
+mounted over the machine's in a mount namespace of its own, so that no file of the machine is changed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from lab import base
+from lab.base import LabError, wait_for
+from lab.ledger import Ledger
+
+CONNECTION = ("virsh", "--quiet", "--connect", "qemu:///system")
+
+QEMU_CONF = """\
+user = "root"
+group = "root"
+dynamic_ownership = 0
+remember_owner = 0
+security_driver = "none"
+cgroup_controllers = []
+namespaces = []
+stdio_handler = "file"
+"""
+
+
+def virsh(*words: str, data: str | None = None, check: bool = True, timeout: float = 60.0) -> str:
+    """Output of a virsh command. Raises LabError when it fails."""
+    return base.run([*CONNECTION, *words], data=data, check=check, timeout=timeout).stdout.strip()
+
+
+def answers() -> bool:
+    return base.run([*CONNECTION, "version"], check=False, timeout=20).returncode == 0
+
+
+def start(directory: Path, ledger: Ledger) -> bool:
+    """Start libvirtd when none answers; the ledger ends it. Returns whether this one is ours."""
+    if answers():
+        return False
+    if Path("/run/systemd/system").is_dir():
+        raise LabError("libvirtd does not answer; start it: systemctl start libvirtd")
+    config = directory / "qemu.conf"
+    config.write_text(QEMU_CONF)
+    script = 'mount --bind "$1" /etc/libvirt/qemu.conf && shift && exec "$@"'
+    argv = ["unshare", "--mount", "sh", "-c", script, "sh", str(config), "libvirtd"]
+    with (directory / "libvirtd.log").open("ab") as log:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    ledger.record_process(process.pid)
+    wait_for("libvirtd to answer", answers, timeout=30.0, interval=0.2)
+    return True
+
+
+def works_with_kvm(kernel: Path, initrd: Path) -> bool:
+    """Whether a kernel says its first words under KVM within ten seconds: where it cannot, it hangs silently."""
+    if not Path("/dev/kvm").exists():
+        return False
+    argv = ["qemu-system-x86_64", "-accel", "kvm", "-m", "256", "-nographic", "-no-reboot", "-nodefaults"]
+    argv += ["-serial", "stdio", "-kernel", str(kernel), "-initrd", str(initrd), "-append", "console=ttyS0 panic=-1"]
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
+        said = done.stdout
+    except subprocess.TimeoutExpired as stopped:
+        said = stopped.stdout or b""
+    return b"Linux version" in said
