@@ -14,6 +14,7 @@ HERE = Path(__file__).resolve().parent
 INTERPRETER = "/usr/bin/python3"
 SERVER_NAME = "netmaker-stand-in"
 CLIENT_NAME = "netclient-stand-in"
+PCT_NAME = "pct-stand-in"
 
 
 def build_server(directory: Path) -> Path:
@@ -24,6 +25,11 @@ def build_server(directory: Path) -> Path:
 def build_client(directory: Path) -> Path:
     """Write the client there. Returns its path."""
     return _build("client", directory / CLIENT_NAME)
+
+
+def build_pct(directory: Path) -> Path:
+    """Write Proxmox' container tool there, which under the name lxcnetaddbr is the script for its ports."""
+    return _build("pct", directory / PCT_NAME)
 
 
 def _build(package: str, program: Path) -> Path:

@@ -205,7 +205,7 @@ def _wanted_conf(spec: ContainerSpec, have: Conf, source: str) -> Conf:
     same = {key for key, text in want.items() if wanted.normal(key, text) == wanted.normal(key, have.value(key))}
     options = {**have.options, "unprivileged": str(int(spec.unprivileged))}
     for key, text in want.items():
-        if key not in same:
+        if key not in same or key not in options:
             options[key] = text or ""
     kept = [(key, value) for key, value in have.raw if key not in wanted.RAW]
     filled = {key: text for key, text in options.items() if text}

@@ -76,8 +76,11 @@ def options(spec: ContainerSpec, source: str, found: Conf | None = None) -> dict
 
 
 def notes(vmid: str, source: str, found: Iterable[str]) -> list[str]:
-    """Our notes, and whatever else somebody has noted."""
-    return [mark(vmid), _SOURCE + source, *(note for note in found if not note.startswith(_OURS))]
+    """Our notes, and whatever else somebody has noted, in whatever order it is in."""
+    ours, have = [mark(vmid), _SOURCE + source], list(found)
+    if sorted(note for note in have if note.startswith(_OURS)) == sorted(ours):
+        return have
+    return [*ours, *(note for note in have if not note.startswith(_OURS))]
 
 
 def normal(key: str, text: str | None) -> object:
