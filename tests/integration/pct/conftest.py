@@ -78,7 +78,8 @@ class Site:
         """All that the module may change."""
         files = "/etc/pve /etc/op-dbus /usr/local/lib/op-dbus"
         return self.machine.sh(
-            f"find {files} -type f -printf '%p %m\\n' -exec cat {{}} + 2>/dev/null; ip -br link | cut -d' ' -f1; ovs-vsctl show;"
+            f"find {files} -type f -printf '%p %m\\n' -exec cat {{}} + 2>/dev/null; ip -br link | cut -d' ' -f1;"
+            " ovs-vsctl show;"
             " ovs-vsctl --columns=name,ofport,ofport_request,external_ids list Interface"
         )
 

@@ -58,5 +58,3 @@ def test_role(site: Site, tmp_path: Path) -> None:
     assert changed() == 1
     assert "rootfs: local-zfs:vm-102-disk-0,size=8G" in site.conf()
     assert changed() == 0
-    assert changed("-e", "lxc_service_state=absent") == 1
-    assert site.machine.sh("ls /etc/pve/lxc") == ""
