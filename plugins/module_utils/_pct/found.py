@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._lxc import nic, sidecar
-from .._lxc.backend import Status
+from .._lxc import config, nic, sidecar
+from .._lxc.backend import LxcBackend, Status
 from .._lxc.found import read_switch
 from .._lxc.host import CGROUPS
 from .._lxc.port import Switch, hears_ipv6
@@ -37,6 +37,8 @@ class Found:
     switch: Switch = field(default_factory=Switch)
     hears_ipv6: bool = False
     bridge_mtu: int | None = None
+    is_plain: bool = False
+    """Whether plain LXC on this host has the container, from a time when the backend was another."""
 
     @property
     def exists(self) -> bool:
@@ -75,7 +77,7 @@ def look(name: str, spec: ContainerSpec | None, runner: Runner, missing: frozens
     known = sidecar.load(name) or {}
     vmid = spec.id if spec else str(known.get("id") or _marked().get(name, ""))
     if not vmid:
-        return Found("")
+        return Found("", is_plain=_is_plain(name, runner))
     conf = store.load(vmid)
     status = Pct(vmid, runner).status() if conf is not None and "pct" not in missing else Status()
     device = port.device(vmid)
@@ -89,12 +91,18 @@ def look(name: str, spec: ContainerSpec | None, runner: Runner, missing: frozens
         switch=read_switch(device, runner, missing),
         hears_ipv6=hears_ipv6(device),
         bridge_mtu=port.bridge_mtu(spec.bridge) if spec else None,
+        is_plain=_is_plain(name, runner),
     )
 
 
 def names() -> list[str]:
     """Our containers on this node: those described here, and those that carry the mark."""
     return sorted({*sidecar.names(), *_marked()})
+
+
+def _is_plain(name: str, runner: Runner) -> bool:
+    text = LxcBackend(runner).config(name)
+    return text is not None and config.is_marked(text)
 
 
 def _marked() -> dict[str, str]:

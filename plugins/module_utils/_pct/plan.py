@@ -30,6 +30,11 @@ SHARED = FileSpec(wanted.PORT_SCRIPT, port.SCRIPT, 0o755)
 def refuse_foreign(name: str, found: Found) -> None:
     """Refuse an id that anybody else has, or has had us note for another container."""
     vmid = found.vmid
+    if found.is_plain:
+        raise RefusedError(
+            f"Container {name} is one of plain LXC on this host, not of Proxmox.",
+            fix="leave it there with lxc_service_backend: lxc, or delete it so with its data first (state: absent).",
+        )
     if found.noted not in ("", vmid):
         raise RefusedError(
             f"Container {name} has id {found.noted} on this host, not {vmid}.",
@@ -93,7 +98,7 @@ def present(spec: ContainerSpec, found: Found, wish: Wish, runner: Runner, rootf
 def absent(name: str, found: Found, last: bool, runner: Runner) -> Plan:
     """Plan that removes the container with its data; with the ``last`` of the host goes the script."""
     pct, parts = Pct(found.vmid, runner), []
-    if found.exists:
+    if found.exists or found.is_plain:
         refuse_foreign(name, found)
     if found.status.is_running:
         parts.append(_one(f"stop container {name}", pct.stop))

@@ -57,8 +57,8 @@ class Pct:
         except CommandError as error:
             fix = f"see `pct start {self._vmid} --debug` and `journalctl -u pve-container@{self._vmid}`."
             raise SocketNetworkError(str(error), fix=fix) from error
-        pid = self.status().pid
-        if not settled(lambda: nic.found(pid) == nic.wanted(spec)):
+        pid = self.status().pid  # 0 where high availability starts it later
+        if pid and not settled(lambda: nic.found(pid) == nic.wanted(spec)):
             argv, stdin = nic.repair(spec, pid)
             self._runner.run(argv, stdin=stdin, what=f"Setting the address of container {self._vmid}")
 

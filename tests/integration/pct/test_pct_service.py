@@ -217,6 +217,7 @@ def test_restart_and_recreation_need_consent(site: Site) -> None:
         ),
         ("#op-dbus-owner=lxc_service/102\nhostname: xray-client\nlock: backup", "Container 102 is locked (backup)"),
     ],
+    ids=["unmarked", "clone", "renamed", "locked"],
 )
 def test_what_is_not_ours_or_busy_is_refused(site: Site, conf: str, message: str) -> None:
     text = f"{conf}\nmemory: 512\nrootfs: local-lvm:vm-102-disk-0,size=8G\nunprivileged: 1\nnet0: {NET0}\n"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._errors import SocketNetworkError
-from ansible_collections.op_dbus.socket_network.plugins.module_utils._lxc import nic, service, sidecar
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._lxc import backend, nic, service, sidecar
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._lxc.backend import Status
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._ovs.vsctl import Port
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._pct import found, port, store, tool, wanted
@@ -53,6 +53,17 @@ def test_the_container_is_found_by_its_mark_alone(pve: Path) -> None:
     (pve / "lxc/103.conf").write_text(TEXT)
     assert found.names() == ["xray-client"], "a clone is no container of ours"
     assert found.look("other", None, runner, frozenset()) == found.Found("")
+
+
+def test_what_plain_lxc_has_is_seen(pve: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend, "config_path", lambda name: str(pve / f"{name}.config"))
+    (pve / "xray-client.config").write_text("# op-dbus-owner=lxc_service\nlxc.uts.name = xray-client\n")
+    (pve / "other.config").write_text("lxc.uts.name = other\n")
+    looks = [
+        found.look(name, None, Recorded({"pct": VERBOSE}), frozenset({"ovs-vsctl"}))
+        for name in ("xray-client", "other")
+    ]
+    assert [have.is_plain for have in looks] == [True, False]
 
 
 def test_the_sidecar_marks_too(pve: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +114,12 @@ def test_the_guest_gets_time_for_its_address(monkeypatch: pytest.MonkeyPatch) ->
     assert runner.calls[-1] == ("nsenter", "--net=/proc/677/ns/net", "ip", "-batch", "-")
 
 
+def test_high_availability_may_start_it_later() -> None:
+    runner = Recorded({"pct": "status: stopped\n"})
+    tool.Pct("102", runner).start(spec())
+    assert [call[1] for call in runner.calls] == ["start", "status"]
+
+
 def test_a_failed_start_tells_where_to_look() -> None:
     runner = Recorded(failing={"pct": "startup for container '102' failed"})
     with pytest.raises(SocketNetworkError, match=r"startup for container '102' failed.*see `pct start 102 --debug`"):
@@ -136,10 +153,10 @@ def test_flows_know_the_port_by_the_name_of_the_inventory() -> None:
     assert Port("veth102").known_as == "veth102"
 
 
-@pytest.mark.parametrize(("backend", "name"), [("auto", "pct"), ("lxc", "lxc"), ("pct", "pct")])
-def test_proxmox_is_found_by_itself(pve: Path, monkeypatch: pytest.MonkeyPatch, backend: str, name: str) -> None:
+@pytest.mark.parametrize(("chosen", "name"), [("auto", "pct"), ("lxc", "lxc"), ("pct", "pct")])
+def test_proxmox_is_found_by_itself(pve: Path, monkeypatch: pytest.MonkeyPatch, chosen: str, name: str) -> None:
     monkeypatch.setattr(shutil, "which", lambda _tool: "/usr/bin/pct")
-    assert service.chosen_driver(backend).name == name
+    assert service.chosen_driver(chosen).name == name
     monkeypatch.setattr(shutil, "which", lambda _tool: None)
     assert service.chosen_driver("auto").name == "lxc"
     monkeypatch.setattr(shutil, "which", lambda _tool: "/usr/bin/pct")

@@ -159,6 +159,7 @@ def test_stopping_and_stale_ports() -> None:
 @pytest.mark.parametrize(
     ("have", "message"),
     [
+        (nothing(is_plain=True), "Container xray-client is one of plain LXC on this host, not of Proxmox"),
         (nothing(holder="a virtual machine on node pve2"), "Id 102 is taken: a virtual machine on node pve2 has it."),
         (
             nothing(sidecar={"id": "103", "name": "xray-client"}),
@@ -211,6 +212,8 @@ def test_absent() -> None:
     stale = stopped(conf=None, switch=Switch({}, found_port()))
     assert plan.absent("xray-client", stale, False, runner).actions == ["remove the stale port veth102i0"]
     assert plan.absent("xray-client", Found(""), False, runner).actions == []
+    with pytest.raises(RefusedError, match="is one of plain LXC"):
+        plan.absent("xray-client", nothing(is_plain=True), False, runner)
     with pytest.raises(RefusedError, match="does not carry the mark"):
         plan.absent("xray-client", stopped("hostname: db\n"), False, runner)
 
