@@ -60,7 +60,7 @@ def create(words: Sequence[str]) -> None:
     if not archive.startswith("/") or not re.search(r"\.tar(\.(gz|bz2|xz|lzo|zst))?$", archive):
         raise Failure(f"unable to create CT {vmid} - file does not look like a template archive: {archive}")
     if not Path(archive).is_file():
-        raise Failure(f"unable to create CT {vmid} - cannot open '{archive}' - No such file or directory")
+        raise Failure(f"unable to create CT {vmid} - can't find file '{archive}'")
     config = Config()
     unprivileged = options.boolean("unprivileged", wanted.pop("unprivileged", "1"))
     values = {"hostname": f"CT{vmid}", "memory": "512", "swap": "512"}
