@@ -82,7 +82,7 @@ def present(spec: ContainerSpec, found: Found, wish: Wish, runner: Runner, rootf
     if create or raw:
         parts.append(_one(f"write raw keys of {spec.name}: {'; '.join(raw) or 'our port script'}", pct.set_raw))
     if not create:
-        parts.append(_set(spec, found, differing, pct))
+        parts.append(_set(spec, found, differing, stop, pct))
     if running and not stop:
         parts.append(_live(spec, found, differing, runner))
     if not running and found.switch.port is not None and not start:
@@ -158,19 +158,21 @@ def _sidecars(spec: ContainerSpec, source: str) -> list[FileSpec]:
     return [description, FileSpec(port.settings_path(spec.id), port.settings(spec))]
 
 
-def _set(spec: ContainerSpec, found: Found, differing: Sequence[Drift], pct: Pct) -> Plan:
-    """One call of `pct set` with all that differs and nothing else."""
+def _set(spec: ContainerSpec, found: Found, differing: Sequence[Drift], stopped: bool, pct: Pct) -> Plan:
+    """One call of `pct set` with all that differs and nothing else.
+
+    What waits is taken back; where the container is ``stopped`` before, Proxmox has taken it over by then.
+    """
     want = wanted.options(spec, found.source or "unknown", found.conf)
-    changed = [one for one in differing if one.part in want]
-    waiting = [one for one in differing if one.part.startswith("pending ")]
+    waiting = [one.part.removeprefix("pending ") for one in differing if one.part.startswith("pending ")]
+    changed = [one.part for one in differing if one.part in want] + (waiting if stopped else [])
     if not changed and not waiting:
         return Plan()
-    values = {one.part: want[one.part] for one in changed}
-    given = {key: text for key, text in values.items() if text is not None}
-    delete = [key for key, text in values.items() if text is None]
-    revert = [one.part.removeprefix("pending ") for one in waiting]
-    words = "; ".join(one.what for one in [*changed, *waiting])
-    return _one(f"configure {spec.name}: {words}", partial(pct.set, given, delete, revert))
+    values = {key: text for key in changed if (text := want[key]) is not None}
+    delete = [key for key in changed if key not in values]
+    revert = [] if stopped else waiting
+    words = "; ".join(one.what for one in differing if one.part in want or one.part.startswith("pending "))
+    return _one(f"configure {spec.name}: {words}", partial(pct.set, values, delete, revert))
 
 
 def _live(spec: ContainerSpec, found: Found, differing: Sequence[Drift], runner: Runner) -> Plan:

@@ -101,6 +101,15 @@ def test_only_what_differs_is_set() -> None:
     assert runner.calls == [set_memory]
 
 
+def test_what_waits_is_set_after_a_stop_as_proxmox_has_taken_it_over() -> None:
+    runner = Recorded()
+    text = TEXT + PENDING + "swap: 0\nfeatures: nesting=1\n"
+    steps, _create = plan.present(spec(), running(text), Wish(False), runner, "local-lvm:8")
+    steps.apply()
+    assert [call[1] for call in runner.calls] == ["shutdown", "set"]
+    assert runner.calls[1][3:] == ("--swap", "256", "--delete", "features")
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
