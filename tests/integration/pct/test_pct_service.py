@@ -116,7 +116,7 @@ def test_what_others_have_set_is_kept(site: Site) -> None:
 
 HURT: list[dict[str, str]] = [
     {
-        "pct set 102 --memory 2048 --swap 0": "configure xray-client: memory 2048 -> 512; swap 0 -> 256",
+        "pct set 102 --memory 2048 --swap 0": "memory 2048 -> 512; swap 0 -> 256",
         "sed -i /script.up/d /etc/pve/lxc/102.conf": "write raw keys of xray-client: lxc.net.0.script.up (none) -> ",
         "pct set 102 --features nesting=0": "features nesting=0 waits for the next start -> features nesting=1",
         "ovs-vsctl set Interface veth102i0 ofport_request=7": "set port veth102i0 ofport_request 7 -> 32870",
