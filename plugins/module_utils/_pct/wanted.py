@@ -43,14 +43,18 @@ def source_of(found: Conf) -> str | None:
     return next((note.removeprefix(_SOURCE) for note in found.notes if note.startswith(_SOURCE)), None)
 
 
-def net0(spec: ContainerSpec) -> str:
-    """Without Proxmox' firewall: with it the switch has another port, and the flows would not match it."""
+def net0(spec: ContainerSpec, found: str | None = None) -> str:
+    """Without Proxmox' firewall: with it the switch has another port, and the flows would not match it.
+
+    Proxmox makes a device anew for another spelling of its MAC address, so that of ``found`` is kept.
+    """
+    spelt = conf.tokens(found).get("hwaddr", "")
     parts = {
         "name": "eth0",
         "bridge": spec.bridge,
         "firewall": "0",
         "gw": str(spec.gateway),
-        "hwaddr": spec.mac.upper(),
+        "hwaddr": spelt if spelt.lower() == spec.mac else spec.mac.upper(),
         "ip": spec.address.with_prefixlen,
         "mtu": str(spec.mtu),
         "type": "veth",
@@ -69,7 +73,7 @@ def options(spec: ContainerSpec, source: str, found: Conf | None = None) -> dict
         "features": conf.joined(features) or None,
         "hostname": spec.name,
         "memory": str(DEFAULT_MIB if spec.memory is None else spec.memory),
-        "net0": net0(spec),
+        "net0": net0(spec, have.value("net0")),
         "onboot": str(int(spec.autostart)),
         "swap": str(DEFAULT_MIB if spec.swap is None else spec.swap),
     }

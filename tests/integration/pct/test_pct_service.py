@@ -124,7 +124,7 @@ HURT: list[dict[str, str]] = [
         "ip link set mesh mtu 1200": "raise MTU of bridge mesh 1200 -> 1280",
     },
     {
-        f"ip link set mesh mtu 1500; pct set 102 --net0 {NET0.replace('wall=0', 'wall=1').replace('0A', '0a')}": (
+        f"ip link set mesh mtu 1500; pct set 102 --net0 {NET0.replace('wall=0', 'wall=1')}": (
             "configure xray-client: net0 firewall 1 -> 0"
         ),
         "ovs-vsctl list-ports mesh | grep fwln102o0": "plug veth102i0 into mesh: port veth102i0 is not on bridge mesh",

@@ -106,6 +106,14 @@ def test_wanted_options() -> None:
     assert (free["features"], free["onboot"]) == ("nesting=1", "0")
 
 
+def test_a_mac_address_keeps_its_spelling() -> None:
+    """Proxmox compares it as text, and makes the device anew where it differs."""
+    small = conf.parse("net0: name=eth0,bridge=mesh,firewall=1,hwaddr=02:00:0a:00:00:66\n")
+    assert ",hwaddr=02:00:0a:00:00:66," in str(wanted.options(spec(), SOURCE, small)["net0"])
+    other = conf.parse("net0: name=eth0,bridge=mesh,hwaddr=02:00:0a:00:00:67\n")
+    assert ",hwaddr=02:00:0A:00:00:66," in str(wanted.options(spec(), SOURCE, other)["net0"])
+
+
 def test_features_and_notes_of_others_stay() -> None:
     have = conf.parse("#Ask Ann\n#op-dbus-owner=lxc_service/7\nfeatures: fuse=1,nesting=1\n")
     assert wanted.options(spec(), SOURCE, have)["features"] == "fuse=1"
