@@ -16,7 +16,7 @@ import pytest
 from tests.integration.pct.machine import PROGRAM, Machine
 
 MODULE = "lxc_service"
-IMAGE = "/var/lib/debian.tar.zst"
+IMAGE = "/run/debian.tar.zst"
 DIGEST = hashlib.sha256(b"template\n").hexdigest()
 CONF = "/etc/pve/lxc/102.conf"
 
@@ -91,7 +91,7 @@ class Site:
             "kill $(cat /run/pct-stand-in/* 2>/dev/null) 2>/dev/null; rm -rf /run/pct-stand-in /etc/pve/* /etc/pve/.v*"
             " /etc/op-dbus /usr/local/lib/op-dbus; mkdir /etc/pve/lxc; for one in $(ovs-vsctl list-ports mesh); do"
             " ovs-vsctl del-port $one; done; for one in /sys/class/net/veth* /sys/class/net/fwbr*; do"
-            " ip link delete ${one##*/} 2>/dev/null; done; : > /var/log/pct-stand-in.log;"
+            " ip link delete ${one##*/} 2>/dev/null; done; : > /run/pct-stand-in.log;"
             " ovs-vsctl remove Interface mesh mtu_request 1500; ip link set mesh mtu 1500"
         )
 

@@ -22,23 +22,22 @@ CALL = "from tests.integration.ovs.conftest import main; main({!r}, {!r})"
 SETUP = r"""
 set -e
 mount -t tmpfs tmpfs "$1"
-for tree in etc usr var; do
-    mkdir -p "$1/$tree" "$1/.$tree"
-    mount -t overlay overlay -o "lowerdir=/$tree,upperdir=$1/$tree,workdir=$1/.$tree" "/$tree"
+for tree in etc usr/share usr/local/lib; do
+    mkdir -p "$1/$tree" "$1/work/$tree"
+    mount -t overlay overlay -o "lowerdir=/$tree,upperdir=$1/$tree,workdir=$1/work/$tree" "/$tree"
 done
 mount -t tmpfs tmpfs /run
 mount -t sysfs sysfs /sys
 rm -rf /etc/op-dbus /usr/local/lib/op-dbus
-mkdir -p /etc/pve/lxc /usr/share/lxc /run/openvswitch /var/log/openvswitch
-install -m 755 "$2" /usr/bin/pct
+mkdir -p /etc/pve/lxc /usr/share/lxc /run/openvswitch
 install -m 755 "$2" /usr/share/lxc/lxcnetaddbr
-echo template > /var/lib/debian.tar.zst
+echo template > /run/debian.tar.zst
 ip link set lo up
 ovsdb-tool create /run/openvswitch/conf.db /usr/share/openvswitch/vswitch.ovsschema
-set -- --detach --no-chdir --pidfile --log-file -vconsole:off
-ovsdb-server "$@" --remote=punix:/run/openvswitch/db.sock /run/openvswitch/conf.db
+set -- --detach --no-chdir --pidfile -vconsole:off
+ovsdb-server "$@" --log-file=/run/openvswitch/ovsdb.log --remote=punix:/run/openvswitch/db.sock /run/openvswitch/conf.db
 ovs-vsctl --no-wait init
-ovs-vswitchd "$@" --enable-dummy=system
+ovs-vswitchd "$@" --log-file=/run/openvswitch/vswitchd.log --enable-dummy=system
 ovs-vsctl --timeout=20 add-br mesh -- set Bridge mesh fail_mode=secure protocols=OpenFlow10,OpenFlow15 \
     external_ids:op-dbus-owner=socket_bridge
 ip link add mesh type veth peer name mesh-end
@@ -56,15 +55,16 @@ class Machine:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        program = build_pct(directory)
         (directory / "layers").mkdir()
+        program = build_pct(directory)
+        program.rename(directory / "pct")
         argv = ["unshare", "--mount", "--net", "--propagation", "private", "sleep", "infinity"]
         self.holder = subprocess.Popen(argv, start_new_session=True)
         here = os.readlink("/proc/self/ns/net")
         wait_for("the namespaces", lambda: os.readlink(f"/proc/{self.holder.pid}/ns/net") != here)
         wait_for("the program", lambda: Path(f"/proc/{self.holder.pid}/comm").read_text().strip() == "sleep")
         try:
-            self.run("sh", "-c", SETUP, "setup", str(directory / "layers"), str(program))
+            self.run("sh", "-c", SETUP, "setup", str(directory / "layers"), str(directory / "pct"))
         except BaseException:
             self.close()
             raise
@@ -81,7 +81,7 @@ class Machine:
     def run(
         self, *argv: str, check: bool = True, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, **(env or {})}
+        environment = {**os.environ, "PATH": f"{self.directory}:{os.environ['PATH']}", **(env or {})}
         done = subprocess.run(
             self.enter(*argv), env=environment, capture_output=True, text=True, timeout=120, check=False
         )
@@ -109,7 +109,7 @@ class Machine:
 
     def calls(self) -> list[list[str]]:
         """What changed something, of all that was asked of the stand-in since the last time; then it is forgotten."""
-        log = "/var/log/pct-stand-in.log"
+        log = "/run/pct-stand-in.log"
         lines = self.sh(f"cat {log}; : > {log}").splitlines()
         told = [[str(word) for word in json.loads(line)] for line in lines]
         return [words[1:] for words in told if words[0] == "pct" and words[1] not in ("status", "config")]

@@ -170,6 +170,7 @@ def test_port_comes_back_at_every_start(site: Site) -> None:
         "ports": {"veth102": 32870},
         "flows": ['priority=1,in_port="veth102",actions=drop'],
         "on_finding": "warn",
+        "durable": "/run/mesh.flows",
     }
     assert site.machine.module("ovs_bridge_flows", False, flows)["changed"] is True
     assert site.machine.module("ovs_bridge_flows", False, flows)["changed"] is False
@@ -177,7 +178,7 @@ def test_port_comes_back_at_every_start(site: Site) -> None:
     gathered = site.machine.module("ovs_bridge_flows", False, {"bridge": "mesh", "state": "gathered"})
     assert "in_port=veth102 " in gathered["flows"][0].replace('"', "").replace(",", " ")
     site.unchanged(**wanted)
-    flows_gone = {"bridge": "mesh", "state": "absent"}
+    flows_gone = {"bridge": "mesh", "state": "absent", "durable": "/run/mesh.flows"}
     assert site.machine.module("ovs_bridge_flows", False, flows_gone)["changed"] is True
 
     site.machine.sh("rm /etc/op-dbus/containers.d/102.port")

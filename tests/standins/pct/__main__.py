@@ -16,7 +16,7 @@ from . import changes, configfile, life, network, options
 from .configfile import Config
 from .failure import Failure, wrong_parameter
 
-LOG = Path("/var/log/pct-stand-in.log")
+LOG = Path("/run/pct-stand-in.log")
 STORAGES = {"local": {"vztmpl", "iso", "snippets"}, "local-lvm": {"rootdir", "images"}, "local-zfs": {"rootdir"}}
 
 

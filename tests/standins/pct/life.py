@@ -15,7 +15,9 @@ from .configfile import Config
 from .failure import Failure
 
 RUN = Path("/run/pct-stand-in")
-GENERATED = Path("/var/lib/lxc")
+GENERATED = Path("/run/pct-stand-in-generated")
+"""In place of /var/lib/lxc."""
+
 OWN_SCRIPT = "/usr/share/lxc/lxcnetaddbr"
 GUEST_DELAY = "0.4"
 """Seconds after which a guest has configured its network: `pct start` does not wait for it."""
