@@ -23,8 +23,8 @@ SETUP = r"""
 set -e
 mount -t tmpfs tmpfs "$1"
 for tree in etc usr/share usr/local/lib; do
-    mkdir -p "$1/$tree" "$1/work/$tree"
-    mount -t overlay overlay -o "lowerdir=/$tree,upperdir=$1/$tree,workdir=$1/work/$tree" "/$tree"
+    mkdir -p "$1/$tree" "$1/scratch/$tree"
+    mount -t overlay overlay -o "lowerdir=/$tree,upperdir=$1/$tree,workdir=$1/scratch/$tree" "/$tree"
 done
 mount -t tmpfs tmpfs /run
 mount -t sysfs sysfs /sys
