@@ -66,20 +66,22 @@ def tell_failure(progress: Progress, error: Exception) -> None:
 
 def up(progress: Progress, lab: Lab, owner: int | None = None) -> None:
     progress.start("systems of hosts and containers")
-    systems = rootfs.build(progress.say)
+    systems = rootfs.build(progress.say, lab.release)
     progress.start(f"lab: networks, internet, WARP peer and {len(lab.hosts)} booted hosts, mesh {lab.mesh.name}")
     lab.up(systems, progress.say, owner=owner)
 
 
 def down(progress: Progress, lab: Lab) -> None:
     progress.start("taking the lab down")
+    if lab.has_kernels and lab.is_up:
+        keep_journals(lab)
     lab.down()
 
 
 def check_fresh(progress: Progress, lab: Lab) -> None:
     """`--check --diff` on hosts that nobody provisioned yet must tell of changes and make none."""
     recap = site(progress, lab, "site.yml --check --diff, fresh hosts", "--check", "--diff")
-    for host in lab.hosts.values():
+    for host in () if lab.has_kernels else lab.hosts.values():
         before, after = lab.fresh_state(host), probe.state(host)
         if changes := probe.difference(before, after):
             raise LabError(f"check mode changed {host.name}:\n" + "\n".join(changes[:TOLD_CHANGES]))

@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# usage: bootstrap.sh lab|dev
-# Installs what the lab (or the lab and every check) needs and this machine lacks: Debian packages, and Python packages in
+# usage: bootstrap.sh lab|machines|dev
+# Installs what the lab (the lab with virtual machines, the lab and every check) needs and this machine lacks: Debian packages, and Python packages in
 # a virtual environment of their own. Prints that environment's path; tells on standard error what it installs.
 set -euo pipefail
 
@@ -15,6 +15,9 @@ ROOT=$(cd "$(dirname "$0")/.." && pwd)
 PACKAGES=(
     ca-certificates conntrack ethtool iproute2 jq mmdebstrap netcat-openbsd nftables openssh-client openvswitch-switch procps python3-venv
     systemd-container tcpdump util-linux wireguard-go wireguard-tools zstd
+)
+MACHINES=(
+    cpio dnsmasq-base genisoimage libvirt-clients libvirt-daemon-system qemu-system-x86 qemu-utils ruby-libvirt vagrant vagrant-libvirt
 )
 
 say() { printf '    %s\n' "$*" >&2; }
@@ -59,9 +62,10 @@ environment() {
 
 case ${1-} in
 lab) ;;
+machines) PACKAGES+=("${MACHINES[@]}") ;;
 dev) PACKAGES+=(git shellcheck) ;;
 *)
-    echo 'usage: bootstrap.sh lab|dev' >&2
+    echo 'usage: bootstrap.sh lab|machines|dev' >&2
     exit 2
     ;;
 esac

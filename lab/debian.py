@@ -11,6 +11,8 @@ from pathlib import Path
 from lab.base import LabError, run
 
 APT = Path("/etc/apt")
+NUMBERS = {"bookworm": "12", "trixie": "13"}
+"""Releases that hosts and containers can be made of."""
 
 
 def release() -> tuple[str, str]:

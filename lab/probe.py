@@ -55,6 +55,27 @@ answer = stream.read().decode()
 print(answer.partition("\\r\\n\\r\\n")[2])
 """
 
+_TRANSFER = """
+import socket, sys, time
+host, port, proxy, receive, send, limit = sys.argv[1], int(sys.argv[2]), sys.argv[3], *map(int, sys.argv[4:7])
+begin = time.monotonic()
+link = socket.create_connection((host, port), limit)
+link.settimeout(limit)
+stream = link.makefile("rb")
+if proxy:
+    link.sendall(f"CONNECT {proxy} HTTP/1.1\\r\\nHost: {proxy}\\r\\n\\r\\n".encode())
+    while stream.readline().strip():
+        pass
+if send:
+    link.sendall(f"POST / HTTP/1.0\\r\\nContent-Length: {send}\\r\\n\\r\\n".encode() + bytes(send))
+else:
+    link.sendall(f"GET /bytes/{receive} HTTP/1.0\\r\\n\\r\\n".encode())
+head, _end, body = stream.read().partition(b"\\r\\n\\r\\n")
+if b" 200 " not in head or len(body) < receive:
+    sys.exit(f"{len(body)} bytes after {head!r}")
+print(time.monotonic() - begin)
+"""
+
 _SEND = """
 import socket, sys
 link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
@@ -92,6 +113,15 @@ def get(
     done = execute(place, "python3", "-c", _GET, address, str(port), path, proxy, str(limit))
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
+
+
+def transfer(
+    place: Place, address: str, port: int, *, receive: int = 0, send: int = 0, proxy: str = "", limit: int = 60
+) -> float:
+    """Move bytes from or to the internet server. Returns the seconds that took. Raises LabError on failure."""
+    words = (address, str(port), proxy, str(receive), str(send), str(limit))
+    done = execute(place, "python3", "-c", _TRANSFER, *words, timeout=2.0 * limit)
+    return float(done.stdout)
 
 
 def send_frames(place: Place, device: str, *frames: bytes) -> None:

@@ -83,6 +83,19 @@ MASKED_UNITS = [
 ]
 """Nothing on a lab host may wait for a network or work on a timer."""
 
+GUEST_MASKED_UNITS = [
+    "systemd-networkd.service",
+    "systemd-resolved.service",
+    "systemd-timesyncd.service",
+    "systemd-logind.service",
+    "systemd-user-sessions.service",
+    "systemd-journal-flush.service",
+    "getty.target",
+    "dev-hugepages.mount",
+    "dev-mqueue.mount",
+]
+"""LXC gives a container its network; nobody logs in to it; the rest fails or does nothing in a container."""
+
 DISABLED_UNITS = ["mosquitto.service", "caddy.service"]
 """Debian enables them when they are installed; a host that was not provisioned runs no server."""
 
@@ -166,14 +179,20 @@ def _tune_guest(root: Path) -> None:
             "etc/systemd/system/lab-service.service": unit,
         },
     )
-    masked = [*MASKED_UNITS, "systemd-networkd.service", "systemd-resolved.service", "systemd-timesyncd.service"]
-    for name in masked:
+    for name in [*MASKED_UNITS, *GUEST_MASKED_UNITS]:
         link = root / "etc/systemd/system" / name
         link.unlink(missing_ok=True)
         link.symlink_to("/dev/null")
     wants = root / "etc/systemd/system/multi-user.target.wants"
     wants.mkdir(parents=True, exist_ok=True)
     (wants / "lab-service.service").symlink_to("/etc/systemd/system/lab-service.service")
+    mark_up_to_date(root)
+
+
+def mark_up_to_date(root: Path) -> None:
+    """Spare the first boot what systemd does after each change of /usr: the caches of a new system are fresh."""
+    for directory in ("etc", "var"):
+        (root / directory / ".updated").touch()
 
 
 @contextlib.contextmanager
@@ -211,9 +230,8 @@ def build_rootfs(say: Callable[[str], None]) -> Path:
     return target
 
 
-def build_image(say: Callable[[str], None]) -> Path:
-    """The containers' image: a zstd tarball, with its digest beside it."""
-    codename, _number = debian.release()
+def build_image(say: Callable[[str], None], codename: str) -> Path:
+    """The containers' image, of a Debian release: a zstd tarball, with its digest beside it."""
     target = CACHE / f"guest-{digest('guest', GUEST_PACKAGES, codename)}.tar.zst"
     with locked("guest"):
         if not target.is_file():
@@ -239,13 +257,14 @@ def forget_others(pattern: str, current: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def build(say: Callable[[str], None] = lambda _text: None) -> Systems:
-    """Both systems, built at the same time when the cache lacks them."""
+def build(say: Callable[[str], None] = lambda _text: None, guests: str = "") -> Systems:
+    """Both systems, built at the same time when the cache lacks them. ``guests``: another release for containers."""
+    own, number = debian.release()
     with ThreadPoolExecutor(2) as pool:
-        host, guest = pool.submit(build_rootfs, say), pool.submit(build_image, say)
+        host, guest = pool.submit(build_rootfs, say), pool.submit(build_image, say, guests or own)
         rootfs, image = host.result(), guest.result()
     digest = image.with_suffix(".sha256").read_text().strip()
-    return Systems(rootfs, image, digest, f"debian-{debian.release()[1]}")
+    return Systems(rootfs, image, digest, f"debian-{debian.NUMBERS.get(guests, number)}")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from lab import base, kernel, netmaker, probe
+from lab import base, debian, kernel, netmaker, probe
 from lab.base import LabError, wait_for
 from lab.host import MANAGEMENT, Host, Link
 from lab.ledger import Ledger, is_alive, start_time
@@ -84,6 +84,8 @@ class Lab:
     """
 
     meshes: ClassVar[Mapping[str, Mesh]] = MESHES
+    has_kernels: ClassVar[bool] = False
+    """Whether each host has a kernel of its own."""
     wan_device: ClassVar[str] = "wan0"
     """The droplet's, with its public address."""
 
@@ -98,12 +100,22 @@ class Lab:
         self.hosts: dict[str, Node] = {name: self._host(name) for name in self.mesh.hosts}
 
     @property
+    def release(self) -> str:
+        """Code name of the Debian release that runs in the containers."""
+        return debian.release()[0]
+
+    @property
     def is_up(self) -> bool:
         return (self.directory / "up").exists() and all(host.is_running for host in self.hosts.values())
 
     @property
     def ssh_config(self) -> Path:
         return base.RUN / "ssh_config"
+
+    @property
+    def inventory(self) -> Path:
+        """A link to the inventory of the lab that is up."""
+        return base.RUN / "inventory"
 
     @property
     def remark(self) -> str:
@@ -139,13 +151,14 @@ class Lab:
         self._start_warp(keys, offered.wireguard)
         self._write_inventory({"lab_keys": keys, **extra}, systems)
         self._start_hosts(systems, say)
-        with ThreadPoolExecutor(len(self.hosts)) as pool:
-            list(pool.map(self._look_at_fresh, self.hosts.values()))
+        if not self.has_kernels:  # emulated it takes a minute, and the proofs that need it run in containers
+            with ThreadPoolExecutor(len(self.hosts)) as pool:
+                list(pool.map(self._look_at_fresh, self.hosts.values()))
         (self.directory / "up").touch()
         return self
 
     def fresh_state(self, host: Node) -> dict[str, Any]:
-        """What probe.state told of a host before anything was provisioned."""
+        """What probe.state told of a host in a container before anything was provisioned."""
         state: dict[str, Any] = json.loads(self._fresh_file(host).read_text())
         return state
 
@@ -155,7 +168,7 @@ class Lab:
         faults += self.ledger.release()
         if faults:
             raise LabError("the lab could not be taken down: " + "; ".join(faults))
-        for path in (*(mesh.generated for mesh in self.meshes.values()), self.ssh_config):
+        for path in (*(mesh.generated for mesh in self.meshes.values()), self.ssh_config, self.inventory):
             path.unlink(missing_ok=True)
         if self.directory.exists():
             shutil.rmtree(self.directory)
@@ -253,6 +266,9 @@ class Lab:
         path.touch(mode=0o600)
         path.chmod(0o600)
         path.write_text(json.dumps(values, indent=2) + "\n")
+        base.RUN.mkdir(parents=True, exist_ok=True)
+        self.inventory.unlink(missing_ok=True)
+        self.inventory.symlink_to(base.REPOSITORY / self.mesh.inventory)
 
     def _start_hosts(self, systems: Systems, say: Callable[[str], None]) -> None:
         """Boot them all, and leave ``ssh_config`` for those who want to go there."""

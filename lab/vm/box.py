@@ -19,12 +19,13 @@ from pathlib import Path
 
 from lab import rootfs
 from lab.base import CACHE, LabError, run
+from lab.debian import NUMBERS
 
 VM_PACKAGES = ["linux-image-cloud-amd64", "apparmor", "udev", "sudo", "busybox-static"]
-KNOWN = {"bookworm": "12", "trixie": "13"}
-"""Debian releases that the box can be made of, with their numbers."""
 DISK_MODULES = ["virtio_blk", "virtio_pci", "ext4"]
 IMAGE = "var/lib/op-dbus/images/guest.tar.zst"
+ARCHIVES = Path(__file__).with_name("guest") / "lab_archives.py"
+PYTHON = "usr/lib/python3/dist-packages"
 SIZE = "8G"
 BUILD_TIMEOUT = 900.0
 COMMAND_LINE = "root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet mitigations=off"
@@ -81,6 +82,14 @@ UseDNS=no
 NO_IPV6 = "[Network]\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
 """For the file that systemd makes of the kernel's command line, whose number depends on the release."""
 
+MASKED_UNITS = [
+    *(f"modprobe@{module}.service" for module in ("configfs", "dm_mod", "drm", "efi_pstore", "loop")),
+    *("sys-kernel-config.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount"),
+    *("dev-hugepages.mount", "dev-mqueue.mount", "systemd-pstore.service", "e2scrub_reap.service"),
+    *("serial-getty@ttyS0.service", "systemd-logind.service"),
+]
+"""Each costs an emulated machine seconds of its boot, and nobody needs them there."""
+
 UNUSED_PROFILES = ["lsb_release", "nvidia_modprobe", "usr.bin.tcpdump"]
 """Of AppArmor; each takes seconds to compile at the first boot, emulated."""
 
@@ -121,26 +130,26 @@ class Box:
 
 def build(codename: str, image: Path, say: Callable[[str], None]) -> Box:
     """The box of a Debian release (`bookworm`, `trixie`), with the containers' ``image`` in it. Raises LabError."""
-    if codename not in KNOWN:
-        raise LabError(f"no box is made of Debian {codename!r}; known: {', '.join(KNOWN)}")
+    if codename not in NUMBERS:
+        raise LabError(f"no box is made of Debian {codename!r}; known: {', '.join(NUMBERS)}")
     packages = [*rootfs.HOST_PACKAGES, *VM_PACKAGES]
-    key = rootfs.digest("box", packages, codename, Path(__file__).read_text(), image.name)
+    key = rootfs.digest("box", packages, codename, Path(__file__).read_text(), ARCHIVES.read_text(), image.name)
     box = Box(f"socket-network/{codename}-{key}", CACHE / f"box-{codename}-{key}")
     with rootfs.locked(f"box-{codename}"):
         if not box.directory.is_dir():
             begin, work = time.monotonic(), rootfs.fresh(box.directory)
-            say(f"box of Debian {KNOWN[codename]}: installing {len(packages)} packages and what they need")
+            say(f"box of Debian {NUMBERS[codename]}: installing {len(packages)} packages and what they need")
             work.mkdir(parents=True)
             _fill(work, codename, packages, image)
             work.rename(box.directory)
             rootfs.forget_others(f"box-{codename}-*", box.directory)
-            say(f"box of Debian {KNOWN[codename]}: built in {time.monotonic() - begin:.0f} s")
+            say(f"box of Debian {NUMBERS[codename]}: built in {time.monotonic() - begin:.0f} s")
     return box
 
 
 def _fill(work: Path, codename: str, packages: list[str], image: Path) -> None:
     tree = work / "tree"
-    rootfs.mmdebstrap(tree, packages, "--variant=apt", "--skip=cleanup/apt/lists", codename=codename)
+    rootfs.mmdebstrap(tree, packages, "--variant=apt", codename=codename)
     _tune(tree)
     (tree / IMAGE).parent.mkdir(parents=True)
     shutil.copyfile(image, tree / IMAGE)
@@ -165,6 +174,8 @@ def _tune(root: Path) -> None:
             **{f"etc/systemd/network/{number}-eth1.network.d/lab.conf": NO_IPV6 for number in (70, 90)},
             "etc/systemd/system/ssh.service": EARLY_SSH,
             "etc/tmpfiles.d/systemd-nologin.conf": "",
+            f"{PYTHON}/{ARCHIVES.name}": ARCHIVES.read_text(),
+            f"{PYTHON}/{ARCHIVES.stem}.pth": f"import {ARCHIVES.stem}\n",
             "home/vagrant/.ssh/authorized_keys": key,
             "root/.ssh/authorized_keys": key,
         },
@@ -177,6 +188,9 @@ def _tune(root: Path) -> None:
     run(["chroot", str(root), "chown", "-R", "vagrant:", "/home/vagrant/.ssh"])
     (root / "etc/systemd/system/multi-user.target.wants/ssh.service").unlink(missing_ok=True)
     run(["chroot", str(root), "systemctl", "enable", "--quiet", "ssh.service"])
+    for unit in MASKED_UNITS:
+        (root / "etc/systemd/system" / unit).symlink_to("/dev/null")
+    rootfs.mark_up_to_date(root)
 
 
 def _pack(tree: Path, work: Path) -> None:

@@ -30,19 +30,19 @@ stdio_handler = "file"
 """
 
 
-def virsh(*words: str, data: str | None = None, check: bool = True, timeout: float = 60.0) -> str:
+def virsh(*words: str, check: bool = True) -> str:
     """Output of a virsh command. Raises LabError when it fails."""
-    return base.run([*CONNECTION, *words], data=data, check=check, timeout=timeout).stdout.strip()
+    return base.run([*CONNECTION, *words], check=check, timeout=60).stdout.strip()
 
 
 def answers() -> bool:
     return base.run([*CONNECTION, "version"], check=False, timeout=20).returncode == 0
 
 
-def start(directory: Path, ledger: Ledger) -> bool:
-    """Start libvirtd when none answers; the ledger ends it. Returns whether this one is ours."""
+def start(directory: Path, ledger: Ledger) -> None:
+    """Start libvirtd when none answers, and write its process down."""
     if answers():
-        return False
+        return
     if Path("/run/systemd/system").is_dir():
         raise LabError("libvirtd does not answer; start it: systemctl start libvirtd")
     config = directory / "qemu.conf"
@@ -53,17 +53,16 @@ def start(directory: Path, ledger: Ledger) -> bool:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     ledger.record_process(process.pid)
     wait_for("libvirtd to answer", answers, timeout=30.0, interval=0.2)
-    return True
 
 
 def works_with_kvm(kernel: Path, initrd: Path) -> bool:
-    """Whether a kernel says its first words under KVM within ten seconds: where it cannot, it hangs silently."""
+    """Whether a kernel says its first words under KVM within five seconds: where it cannot, it hangs silently."""
     if not Path("/dev/kvm").exists():
         return False
     argv = ["qemu-system-x86_64", "-accel", "kvm", "-m", "256", "-nographic", "-no-reboot", "-nodefaults"]
     argv += ["-serial", "stdio", "-kernel", str(kernel), "-initrd", str(initrd), "-append", "console=ttyS0 panic=-1"]
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=False)
         said = done.stdout
     except subprocess.TimeoutExpired as stopped:
         said = stopped.stdout or b""

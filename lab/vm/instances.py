@@ -12,7 +12,7 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
 
-from lab.rootfs import HOST_PACKAGES
+from lab.rootfs import DISABLED_UNITS, HOST_PACKAGES
 from lab.topology import LINKS
 from lab.vm.box import COMMAND_LINE, Box
 from lab.vm.machine import PREFIX, console
@@ -34,6 +34,7 @@ ORDINARY_STEPS = """\
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends {packages}
+systemctl disable --quiet --now {disabled}
 cat >/etc/systemd/system/lab-route.service <<'UNIT'
 [Unit]
 Description=The lab's default route
@@ -120,4 +121,6 @@ def first_steps(name: str, names: Mapping[str, str], chosen: Choice) -> str:
     if chosen.own:
         return script
     gateway = next(link.gateway for link in LINKS[name] if link.gateway)
-    return script + ORDINARY_STEPS.format(packages=" ".join(HOST_PACKAGES), gateway=gateway)
+    return script + ORDINARY_STEPS.format(
+        packages=" ".join(HOST_PACKAGES), disabled=" ".join(DISABLED_UNITS), gateway=gateway
+    )

@@ -5,7 +5,8 @@
 
 Vagrant makes the machines, by the module that molecule-plugins brings. Variables of the environment:
 
-* ``SOCKET_NETWORK_DEBIAN``: release that the lab's own box is made of, `bookworm` or `trixie`; else this machine's.
+* ``SOCKET_NETWORK_DEBIAN``: release that the lab's own box and the containers are made of, `bookworm` or `trixie`; else
+  this machine's.
 * ``SOCKET_NETWORK_BOX``: an ordinary Debian box instead, such as `debian/bookworm64`, which Vagrant gets by itself. Its
   machines install what they need from Debian's mirrors through libvirt's NAT before they are cut off.
 """
@@ -21,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from lab import base, debian, remote
+from lab import base, remote
 from lab.base import LabError
 from lab.ledger import Ledger, end_process
 from lab.mesh import MESHES_OF_MACHINES, Mesh
@@ -38,11 +39,16 @@ class MachineLab(Lab):
     """Its hosts have kernels of their own. ``ledger`` also holds what libvirt was told."""
 
     meshes: ClassVar[Mapping[str, Mesh]] = MESHES_OF_MACHINES
+    has_kernels: ClassVar[bool] = True
     wan_device: ClassVar[str] = "eth1"
 
     def __init__(self, mesh: str | None = None, directory: Path = DIRECTORY) -> None:
         self._libvirt = Ledger(directory / "libvirt-ledger")
         super().__init__(mesh, directory)
+
+    @property
+    def release(self) -> str:
+        return os.environ.get("SOCKET_NETWORK_DEBIAN") or super().release
 
     def _make_fabric(self) -> Namespace:
         return ThisMachine(self.ledger)
@@ -68,12 +74,13 @@ class MachineLab(Lab):
             write_instances(machines, key, Path(molecule))
 
     def _end_hosts(self) -> list[str]:
-        """The ledger has them; libvirt has to be there for that, and ends last."""
-        if any(self.ledger.entries(kind) for kind in ("domain", "network", "pool")):
-            hypervisor.start(self.directory, self._libvirt)
+        """The ledger has them, with all else."""
         return []
 
     def down(self) -> None:
+        """libvirt has to be there for it, and ends last."""
+        if any(self.ledger.entries(kind) for kind in ("domain", "network", "pool")):
+            hypervisor.start(self.directory, self._libvirt)
         libvirt = self._libvirt.entries()  # super() removes the directory, and the list with it
         super().down()
         for _kind, pid, started in libvirt:
@@ -93,8 +100,7 @@ class MachineLab(Lab):
         home = Path(os.environ.get("VAGRANT_HOME", Path.home() / ".vagrant.d"))
         if ordinary := os.environ.get("SOCKET_NETWORK_BOX"):
             return instances.Choice(ordinary, None, Path("/dev/kvm").exists(), home)
-        codename = os.environ.get("SOCKET_NETWORK_DEBIAN") or debian.release()[0]
-        own = box.build(codename, systems.image, say)
+        own = box.build(self.release, systems.image, say)
         kvm = hypervisor.works_with_kvm(own.kernel, own.initrd)
         return instances.Choice(own.name, own, kvm, self.directory / "vagrant-home")
 
@@ -114,7 +120,11 @@ class MachineLab(Lab):
         argv += ["--module-path", str(_molecule_modules()), "--module-name", "vagrant", "--args", json.dumps(arguments)]
         argv += ["--extra-vars", json.dumps({"ansible_python_interpreter": sys.executable})]
         environment = {"VAGRANT_HOME": str(chosen.vagrant_home), "VAGRANT_CHECKPOINT_DISABLE": "1"}
-        base.run(argv, timeout=UP_TIMEOUT, env={**remote.ansible_environment(), **environment})
+        environment = {**remote.ansible_environment(), **environment}
+        done = base.run(argv, timeout=UP_TIMEOUT, env=environment, check=False)
+        if done.returncode != 0:
+            said = (done.stdout + done.stderr).strip()[-2000:]
+            raise LabError(f"Vagrant did not start the machines; its own words are in {work}:\n{said}")
 
     def _make_login_key(self) -> Path:
         key = self.directory / "login_key"
@@ -131,5 +141,5 @@ class MachineLab(Lab):
 def _molecule_modules() -> Path:
     found = importlib.util.find_spec("molecule_plugins")
     if found is None or not found.submodule_search_locations:
-        raise LabError("molecule-plugins is not installed; requirements-lab.txt names its version")
+        raise LabError("molecule-plugins is not installed; requirements-machines.txt names its version")
     return Path(found.submodule_search_locations[0], "vagrant/modules")

@@ -50,6 +50,14 @@ def restart_service(world: World) -> None:
     world.home.run(["systemctl", "restart", "wg-quick@warp0.service"])
 
 
+def set_down(world: World) -> None:
+    world.home.run(["ip", "link", "set", "warp0", "down"])
+
+
+def set_up(world: World) -> None:
+    world.home.run(["ip", "link", "set", "warp0", "up"])
+
+
 def silence_peer(world: World) -> None:
     world.lab.warp.run("nft", "-f", "-", data=SILENCE)
 
@@ -67,6 +75,7 @@ def attempt(world: World) -> str:
     [
         pytest.param((stop_service, start_service, "EHOSTUNREACH"), id="wg-quick stopped"),
         pytest.param((delete_device, restart_service, "EHOSTUNREACH"), id="device deleted"),
+        pytest.param((set_down, set_up, "EHOSTUNREACH"), id="device down"),
         pytest.param((silence_peer, wake_peer, "no answer"), id="peer silent"),
     ],
 )

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
@@ -17,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lab import base, probe, remote
+from lab import base, interrupted, probe
 from lab.remote import PlaybookRun
 
 from .conftest import World
@@ -27,6 +26,7 @@ Seen = Callable[[str], None]
 State = dict[str, Any]
 
 pytestmark = pytest.mark.drift
+KILLED_RUNS = 1
 plain = pytest.mark.mesh("wireguard")
 """Nothing that another mesh could change: proven once."""
 
@@ -177,36 +177,17 @@ def remains(fresh: State, now: State) -> list[str]:
 
 
 @plain
-@pytest.mark.parametrize("task", [3, 7])
+@pytest.mark.parametrize(
+    "task", interrupted.sample(KILLED_RUNS), ids=lambda task: f"seed {interrupted.seed()}, task {task}"
+)
 def test_killed_run_is_completed_by_the_next(world: World, site: Site, seen: Seen, task: int) -> None:
     """A run killed in the middle, on hosts that were torn down before, is completed by the next one."""
     site(book="playbooks/teardown.yml")
-    output = kill_at_task(world, task)
+    killed = interrupted.run(world.inventory, task)
     run = site()
     assert site().changed() == 0
     world.wait_for_mesh()
-    seen(f"killed in `{output}`; the next run changed {run.changed()} things, the one after none")
-
-
-def kill_at_task(world: World, number: int) -> str:
-    """Start site.yml and kill it, with all that it started here, while its task of that number runs."""
-    process = subprocess.Popen(
-        [remote.tool("ansible-playbook"), "-i", world.inventory, "site.yml"],
-        cwd=base.REPOSITORY,
-        env=remote.ansible_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    tasks = (line for line in process.stdout if line.startswith("TASK ["))
-    name = next(line for count, line in enumerate(tasks, 1) if count == number)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait(30)
-    process.stdout.close()
-    return name.removeprefix("TASK [").partition("]")[0]
+    seen(f"{killed}; the next run changed {run.changed()} things, the one after none")
 
 
 def test_host_returns_after_power_cut(world: World, site: Site, seen: Seen) -> None:

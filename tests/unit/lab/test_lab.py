@@ -75,7 +75,7 @@ def test_sources_in_stanzas_without_a_list(apt: Path) -> None:
 
 
 def test_sources_without_a_mirror_are_an_error(apt: Path) -> None:
-    (apt / "sources.list").write_text(DEBIAN_12_LINES)
+    (apt / "sources.list").write_text("deb https://vendor.example/apt tools-bookworm main\n")
     with pytest.raises(base.LabError, match="no Debian mirror for trixie"):
         debian.debian_sources("trixie")
 
