@@ -128,7 +128,7 @@ class Result:
             *(f"{name}, rules: {self.rules[path]}" for path, name in _NAMES.items()),
             *(f"pipeline / {_NAMES[other]}" for other in (NORMAL, CONNTRACK)),
         ]
-        rows = [self._row(kind, title) for kind, title in KINDS.items()]
+        rows = [self._row(kind, title) for kind, title in KINDS.items() if kind in self.samples[PIPELINE]]
         number = len(self.samples[PIPELINE]["throughput"])
         mine = self.counted[PIPELINE]
         return (

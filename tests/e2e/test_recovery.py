@@ -60,8 +60,8 @@ while True:
     ask("10.1.0.200", 9573)
     time.sleep(max(0.0, begin + 0.5 - time.monotonic()))
 """
-INGRESS = "(tcp port 443 and host 192.0.2.10 and host 192.0.2.50)"
-"""The public client's own connection to the droplet."""
+INGRESS = "(host 192.0.2.10 and host 192.0.2.50 and (tcp port 443 or icmp))"
+"""The public client's own connection to the droplet, and what that answers while xray-server is not there."""
 OTHER_PORTS = NAT_RULES.replace("masquerade", "meta l4proto udp masquerade to :30000-30999")
 BLACK_HOLE = """
 table ip blackhole {

@@ -145,7 +145,7 @@ def test_paths_take_turns_within_a_kind_and_none_is_always_first() -> None:
     asked: list[tuple[str, str]] = []
     ways: list[forwarding_host.Way] = [Idle(name, spec, order()) for name, spec in order()["paths"].items()]
     Idle.asked = asked
-    samples = forwarding_host.rounds(ways, 2, 1.0)
+    samples = forwarding_host.rounds(ways, "netdev", 2, 1.0)
     bulk = [name for work, name in asked if work == "bulk"]
     assert bulk == [PIPELINE, NORMAL, CONNTRACK, NORMAL, CONNTRACK, PIPELINE]
     assert [work for work, _name in asked[3:9]] == ["bulk"] * 3 + ["connections"] * 3
