@@ -17,7 +17,7 @@ PACKAGES=(
     systemd-container tcpdump util-linux wireguard-go wireguard-tools zstd
 )
 MACHINES=(
-    cpio dnsmasq-base genisoimage libvirt-clients libvirt-daemon-system qemu-system-x86 qemu-utils ruby-libvirt vagrant vagrant-libvirt
+    cpio dnsmasq-base libvirt-clients libvirt-daemon-system qemu-system-x86 qemu-utils ruby-libvirt vagrant vagrant-libvirt
 )
 
 say() { printf '    %s\n' "$*" >&2; }
