@@ -41,8 +41,8 @@ ORDER = (
     "test_recovery",
 )
 TUNNELS = "(udp and (port 51821 or port 51822 or port 2408))"
-REFUSALS = "(icmp[0] = 3 and icmp[1] = 3 and icmp[17] = 17)"
-"""What a host answers to a tunnel's packets while its end is down: that no such UDP port is there."""
+REFUSALS = "(icmp[0] = 3 and icmp[17] = 17)"
+"""What hosts and the router answer to a tunnel's packets while its end is down: that its port, or its host, is away."""
 CONTROL = "(tcp and host 192.0.2.10 and (port 4443 or port 8883))"
 """What hosts send to the droplet for themselves where Netmaker joins them: its API and its broker."""
 SERVER_DATA = tuple(f"file /var/lib/{name}/" for name in ("netmaker", "netmaker-broker", "netmaker-front"))
