@@ -81,7 +81,9 @@ def down(progress: Progress, lab: Lab) -> None:
 def check_fresh(progress: Progress, lab: Lab) -> None:
     """`--check --diff` on hosts that nobody provisioned yet must tell of changes and make none."""
     recap = site(progress, lab, "site.yml --check --diff, fresh hosts", "--check", "--diff")
-    for host in () if lab.has_kernels else lab.hosts.values():
+    if lab.has_kernels:
+        return
+    for host in lab.hosts.values():
         before, after = lab.fresh_state(host), probe.state(host)
         if changes := probe.difference(before, after):
             raise LabError(f"check mode changed {host.name}:\n" + "\n".join(changes[:TOLD_CHANGES]))

@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -29,8 +28,8 @@ from lab import base, remote
 from lab.base import LabError, wait_for
 from lab.ledger import Ledger, cgroup_directories, is_alive, start_time
 from lab.netns import Namespace
+from lab.node import ENVIRONMENT, Entered
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MANAGEMENT = "mgmt"
 """The bridge that ssh uses. No default route goes there."""
 
@@ -55,7 +54,7 @@ ALONE = (Link("mgmt0", MANAGEMENT, "198.18.0.2/24"), Link("wan0", "wan", "192.0.
 """Links of a host in a namespace of its own."""
 
 
-class Host:
+class Host(Entered):
     """``fabric`` is the namespace with the bridges of ``links``; without one the host gets a namespace of its own.
 
     ``names`` are further entries of its /etc/hosts, as {name: address}.
@@ -182,33 +181,11 @@ class Host:
 
     def enter(self, *argv: str) -> list[str]:
         """The command line that runs ``argv`` inside the host."""
-        environment = ["env", "-i", f"PATH={PATH}", "HOME=/root", "LC_ALL=C.UTF-8"]
-        return ["nsenter", "--target", str(self.leader), "--all", "--wd=/", *environment, *argv]
+        return ["nsenter", "--target", str(self.leader), "--all", "--wd=/", *ENVIRONMENT, *argv]
 
     def watch(self, *argv: str) -> list[str]:
         """The same for a program that runs until it is interrupted: in the host's network, to be within reach."""
         return ["nsenter", "--target", str(self.leader), "--net", *argv]
-
-    def run(
-        self, argv: Sequence[str] | str, *, data: str | None = None, check: bool = True, timeout: float = 60.0
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command (a list, or a text for the shell) as root inside the host. Raises LabError when it fails."""
-        words = ["sh", "-c", argv] if isinstance(argv, str) else list(argv)
-        return base.run(self.enter(*words), data=data, check=check, timeout=timeout)
-
-    def put(self, content: str | bytes | Path, destination: str, mode: int = 0o644) -> None:
-        """Write a file inside the host: a text, bytes, or a copy of a file of this machine."""
-        data = content.read_bytes() if isinstance(content, Path) else content
-        if isinstance(data, str):
-            data = data.encode()
-        script = f"umask 077; mkdir -p {shlex.quote(str(Path(destination).parent))} && cat > {shlex.quote(destination)}"
-        command = f"{script} && chmod {mode:o} {shlex.quote(destination)}"
-        done = subprocess.run(self.enter("sh", "-c", command), input=data, capture_output=True, timeout=60, check=False)
-        if done.returncode != 0:
-            raise LabError(f"writing {destination} on {self.name} failed: {done.stderr.decode(errors='replace')}")
-
-    def read(self, path: str) -> str:
-        return self.run(["cat", path]).stdout
 
     @property
     def ssh_arguments(self) -> str:

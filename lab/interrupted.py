@@ -16,10 +16,10 @@ import os
 import random
 import signal
 import subprocess
-import sys
 
 from lab import base, remote
 from lab.base import LabError
+from lab.current import current
 
 TASKS = 26
 """Tasks that site.yml shows on the lab at most; a run with fewer is over before the last of them."""
@@ -74,8 +74,5 @@ def run(inventory: str, number: int) -> str:
 
 
 if __name__ == "__main__":
-    from lab.current import current
-
     (chosen,) = sample(1)
     print(f"seed {seed()}: {run(current().mesh.inventory, chosen)}")
-    sys.stdout.flush()

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from lab.base import LabError, run, wait_for
 
+VIRSH = ("virsh", "--quiet", "--connect", "qemu:///system")
+
 
 def start_time(pid: int) -> str:
     """Start time of a process in clock ticks, which with its id identifies it; empty when there is none."""
@@ -143,13 +145,12 @@ def _undo_link(name: str) -> None:
 
 def _forgotten_by_libvirt(prefix: str) -> Callable[[str], None]:
     """Stop and remove what virsh calls by commands with this prefix; nothing when libvirt knows none of that name."""
-    virsh = ["virsh", "--quiet", "--connect", "qemu:///system"]
-    listing = [*virsh, f"{prefix}list", "--all", "--name"]
+    listing = [*VIRSH, f"{prefix}list", "--all", "--name"]
 
     def undo(name: str) -> None:
         if name in run(listing).stdout.split():
-            run([*virsh, f"{prefix}destroy", name], check=False)
-            run([*virsh, f"{prefix}undefine", name])
+            run([*VIRSH, f"{prefix}destroy", name], check=False)
+            run([*VIRSH, f"{prefix}undefine", name])
 
     return undo
 

@@ -20,10 +20,10 @@ from pathlib import Path
 from lab import rootfs
 from lab.base import CACHE, LabError, run
 from lab.debian import NUMBERS
+from lab.topology import IMAGE
 
 VM_PACKAGES = ["linux-image-cloud-amd64", "apparmor", "udev", "sudo", "busybox-static"]
 DISK_MODULES = ["virtio_blk", "virtio_pci", "ext4"]
-IMAGE = "var/lib/op-dbus/images/guest.tar.zst"
 ARCHIVES = Path(__file__).with_name("guest") / "lab_archives.py"
 PYTHON = "usr/lib/python3/dist-packages"
 SIZE = "8G"

@@ -14,9 +14,7 @@ from pathlib import Path
 
 from lab import base
 from lab.base import LabError, wait_for
-from lab.ledger import Ledger
-
-CONNECTION = ("virsh", "--quiet", "--connect", "qemu:///system")
+from lab.ledger import VIRSH, Ledger
 
 QEMU_CONF = """\
 user = "root"
@@ -32,11 +30,11 @@ stdio_handler = "file"
 
 def virsh(*words: str, check: bool = True) -> str:
     """Output of a virsh command. Raises LabError when it fails."""
-    return base.run([*CONNECTION, *words], check=check, timeout=60).stdout.strip()
+    return base.run([*VIRSH, *words], check=check, timeout=60).stdout.strip()
 
 
 def answers() -> bool:
-    return base.run([*CONNECTION, "version"], check=False, timeout=20).returncode == 0
+    return base.run([*VIRSH, "version"], check=False, timeout=20).returncode == 0
 
 
 def start(directory: Path, ledger: Ledger) -> None:

@@ -11,14 +11,14 @@ import os
 import re
 import shlex
 import signal
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from lab import base
 from lab.base import LabError, wait_for
-from lab.host import PATH
 from lab.ledger import Ledger
+from lab.node import ENVIRONMENT, Entered
 from lab.vm.hypervisor import virsh
 
 PREFIX = "snl-"
@@ -30,8 +30,10 @@ def console(name: str) -> Path:
     return Path(f"/var/log/libvirt/qemu/{PREFIX}{name}-console.log")
 
 
-class Machine:
+class Machine(Entered):
     """``domain`` is its name in libvirt. Methods as those of a `lab.host.Host`, as far as it has them."""
+
+    patience: ClassVar[float] = 120.0
 
     def __init__(self, name: str, directory: Path, ledger: Ledger) -> None:
         self.name = name
@@ -99,35 +101,12 @@ class Machine:
 
     def enter(self, *argv: str) -> list[str]:
         """The command line that runs ``argv`` on the machine."""
-        environment = ["env", "-i", f"PATH={PATH}", "HOME=/root", "LC_ALL=C.UTF-8"]
-        return ["ssh", "-F", str(self.ssh_config), self.name, shlex.join([*environment, *argv])]
+        return ["ssh", "-F", str(self.ssh_config), self.name, shlex.join([*ENVIRONMENT, *argv])]
 
     def watch(self, *argv: str) -> list[str]:
         """The same for a program that runs until it is interrupted: with a terminal it ends when ssh does."""
         ssh, *words = self.enter(*argv)
         return [ssh, "-tt", *words]
-
-    def run(
-        self, argv: Sequence[str] | str, *, data: str | None = None, check: bool = True, timeout: float = 120.0
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command (a list, or a text for the shell) as root on the machine. Raises LabError when it fails."""
-        words = ["sh", "-c", argv] if isinstance(argv, str) else list(argv)
-        return base.run(self.enter(*words), data=data, check=check, timeout=timeout)
-
-    def put(self, content: str | bytes | Path, destination: str, mode: int = 0o644) -> None:
-        """Write a file on the machine: a text, bytes, or a copy of a file of this machine."""
-        data = content.read_bytes() if isinstance(content, Path) else content
-        if isinstance(data, str):
-            data = data.encode()
-        place = shlex.quote(destination)
-        script = f"umask 077; mkdir -p {shlex.quote(str(Path(destination).parent))} && cat > {place}"
-        command = f"{script} && chmod {mode:o} {place}"
-        done = subprocess.run(self.enter("sh", "-c", command), input=data, capture_output=True, timeout=60, check=False)
-        if done.returncode != 0:
-            raise LabError(f"writing {destination} on {self.name} failed: {done.stderr.decode(errors='replace')}")
-
-    def read(self, path: str) -> str:
-        return self.run(["cat", path]).stdout
 
     def adopt(self, key: Path, vagrant_key: Path, script: str) -> None:
         """Let root in with the lab's ``key`` and run ``script``, through the user that every Vagrant box has."""

@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.compile import compile_node
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.inventory import fleet_from_inventory
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.tables import OUT, POLICY
 
 from lab.host import Host
+from lab.node import Node
 from tests.bench.shapes import table
 
 PORT = 5000
@@ -71,18 +71,6 @@ PLAIN = (
     "cookie=0x3,table=1,priority=100,ct_state=+est+trk,ip,actions=NORMAL",
     f"cookie=0x4,table=1,priority=90,ct_state=+new+trk,ip,actions=ct(commit,zone={PLAIN_ZONE}),NORMAL",
 )
-
-
-class Machine(Protocol):
-    """What is asked of a host of the lab."""
-
-    def run(
-        self, argv: list[str], *, data: str | None = None, check: bool = True, timeout: float = 60.0
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command as root."""
-
-    def put(self, content: str | bytes | Path, destination: str, mode: int = 0o644) -> None:
-        """Write a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +172,7 @@ def _path(flows: Any, ports: Mapping[str, int], zone: int | None, opens: int, ca
     return {"flows": list(flows), "ports": ports, "zone": zone, "opens": opens, "carries": carries}
 
 
-def measure(host: Machine, *, seconds: float = 0.5, rounds: int = 8) -> Result:
+def measure(host: Node, *, seconds: float = 0.5, rounds: int = 8) -> Result:
     """Build all ways on ``host``, measure, clean up. ``seconds`` are of one number of one way in one round.
 
     Many short rounds withstand a restless machine better than few long ones. Takes ``rounds * 9 * seconds`` and, on an
