@@ -110,7 +110,7 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box as vagrant takes it. ``name`` tells release and content; kernel and initrd can be booted by themselves."""
+    """A box as vagrant takes it. ``name`` tells release and content."""
 
     name: str
     directory: Path
@@ -122,10 +122,6 @@ class Box:
     @property
     def kernel(self) -> Path:
         return self.directory / "vmlinuz"
-
-    @property
-    def initrd(self) -> Path:
-        return self.directory / "initrd.img"
 
 
 def build(codename: str, image: Path, say: Callable[[str], None]) -> Box:

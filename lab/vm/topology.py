@@ -99,9 +99,10 @@ class MachineLab(Lab):
     def _choose_box(self, systems: Systems, say: Callable[[str], None]) -> instances.Choice:
         home = Path(os.environ.get("VAGRANT_HOME", Path.home() / ".vagrant.d"))
         if ordinary := os.environ.get("SOCKET_NETWORK_BOX"):
-            return instances.Choice(ordinary, None, Path("/dev/kvm").exists(), home)
+            running = Path(f"/boot/vmlinuz-{os.uname().release}")
+            return instances.Choice(ordinary, None, hypervisor.works_with_kvm(running), home)
         own = box.build(self.release, systems.image, say)
-        kvm = hypervisor.works_with_kvm(own.kernel, own.initrd)
+        kvm = hypervisor.works_with_kvm(own.kernel)
         return instances.Choice(own.name, own, kvm, self.directory / "vagrant-home")
 
     def _vagrant_up(self, machines: list[dict[str, Any]], chosen: instances.Choice) -> None:
