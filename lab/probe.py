@@ -37,35 +37,40 @@ except OSError as error:
     print(errno.errorcode.get(error.errno, str(error)))
 """
 
-_GET = """
-import socket, sys
+_OPEN = """
+import socket, sys, time
+def connect(host, port, proxy, limit):
+    link = socket.create_connection((host, port), limit)
+    link.settimeout(limit)
+    stream = link.makefile("rb")
+    if proxy:
+        link.sendall(f"CONNECT {proxy} HTTP/1.1\\r\\nHost: {proxy}\\r\\n\\r\\n".encode())
+        head = stream.readline().decode()
+        while stream.readline().strip():
+            pass
+        if " 200 " not in head:
+            sys.exit("proxy: " + head.strip() + " " + stream.read(300).decode())
+    return link, stream
+"""
+"""Beginning of the programs that go through a proxy where one is named."""
+
+_GET = (
+    _OPEN
+    + """
 host, port, path, proxy, limit = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4], float(sys.argv[5])
-link = socket.create_connection((host, port), limit)
-link.settimeout(limit)
-stream = link.makefile("rb")
-if proxy:
-    link.sendall(f"CONNECT {proxy} HTTP/1.1\\r\\nHost: {proxy}\\r\\n\\r\\n".encode())
-    head = stream.readline().decode()
-    while stream.readline().strip():
-        pass
-    if " 200 " not in head:
-        sys.exit("proxy: " + head.strip() + " " + stream.read(300).decode())
+link, stream = connect(host, port, proxy, limit)
 link.sendall(f"GET {path} HTTP/1.0\\r\\nHost: lab\\r\\n\\r\\n".encode())
 answer = stream.read().decode()
 print(answer.partition("\\r\\n\\r\\n")[2])
 """
+)
 
-_TRANSFER = """
-import socket, sys, time
+_TRANSFER = (
+    _OPEN
+    + """
 host, port, proxy, receive, send, limit = sys.argv[1], int(sys.argv[2]), sys.argv[3], *map(int, sys.argv[4:7])
 begin = time.monotonic()
-link = socket.create_connection((host, port), limit)
-link.settimeout(limit)
-stream = link.makefile("rb")
-if proxy:
-    link.sendall(f"CONNECT {proxy} HTTP/1.1\\r\\nHost: {proxy}\\r\\n\\r\\n".encode())
-    while stream.readline().strip():
-        pass
+link, stream = connect(host, port, proxy, limit)
 if send:
     link.sendall(f"POST / HTTP/1.0\\r\\nContent-Length: {send}\\r\\n\\r\\n".encode() + bytes(send))
 else:
@@ -75,6 +80,7 @@ if b" 200 " not in head or len(body) < receive:
     sys.exit(f"{len(body)} bytes after {head!r}")
 print(time.monotonic() - begin)
 """
+)
 
 _SEND = """
 import socket, sys
