@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.integration.pct.machine import PROGRAM, Machine
+from tests.lib.containers import XRAY_CLIENT
 
 MODULE = "lxc_service"
 IMAGE = "/run/debian.tar.zst"
@@ -30,18 +31,7 @@ class Site:
     def describe(self, **changes: Any) -> dict[str, Any]:
         """Parameters of container 102."""
         return {
-            "id": "102",
-            "name": "xray-client",
-            "veth": "veth102",
-            "bridge": "mesh",
-            "ipv4_address": "10.0.0.102/24",
-            "gateway": "10.0.0.1",
-            "mac": "02:00:0a:00:00:66",
-            "ofport": 32870,
-            "mtu": 1280,
-            "memory": 512,
-            "swap": 256,
-            "cpus": 1.5,
+            **XRAY_CLIENT,
             "nesting": True,
             "image": {"path": IMAGE, "sha256": DIGEST},
             "services": [{"name": "web", "protocol": "tcp", "port": 9999, "health": {"command": "true"}}],
@@ -88,10 +78,11 @@ class Site:
 
     def clear(self) -> None:
         self.machine.sh(
-            "kill $(cat /run/pct-stand-in/* 2>/dev/null) 2>/dev/null; rm -rf /run/pct-stand-in /etc/pve/* /etc/pve/.v*"
-            " /etc/op-dbus /usr/local/lib/op-dbus; mkdir /etc/pve/lxc; for one in $(ovs-vsctl list-ports mesh); do"
-            " ovs-vsctl del-port $one; done; for one in /sys/class/net/veth* /sys/class/net/fwbr*; do"
-            " ip link delete ${one##*/} 2>/dev/null; done; : > /run/pct-stand-in.log;"
+            "kill $(cat /run/pct-stand-in/* 2>/dev/null) 2>/dev/null; : > /run/pct-stand-in.log;"
+            " rm -rf /run/pct-stand-in /etc/pve/lxc/* /etc/op-dbus /usr/local/lib/op-dbus;"
+            " echo '{\"ids\": {}}' > /etc/pve/.vmlist;"
+            " for one in $(ovs-vsctl list-ports mesh); do ovs-vsctl del-port $one; done;"
+            " for one in /sys/class/net/veth* /sys/class/net/fwbr*; do ip link delete ${one##*/} 2>/dev/null; done;"
             " ovs-vsctl remove Interface mesh mtu_request 1500; ip link set mesh mtu 1500"
         )
 

@@ -30,6 +30,7 @@ mount -t tmpfs tmpfs /run
 mount -t sysfs sysfs /sys
 rm -rf /etc/op-dbus /usr/local/lib/op-dbus
 mkdir -p /etc/pve/lxc /usr/share/lxc /run/openvswitch
+echo '{"ids": {}}' > /etc/pve/.vmlist
 install -m 755 "$2" /usr/share/lxc/lxcnetaddbr
 echo template > /run/debian.tar.zst
 ip link set lo up

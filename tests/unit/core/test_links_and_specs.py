@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.links import link_layer
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._core.specs import container_specs
 
+from tests.lib.containers import XRAY_CLIENT
 from tests.unit.core.samples import fleet, host, key, one_bridge, two_bridges
 
 OWNED = {"op-dbus-owner": "socket_bridge"}
@@ -165,23 +166,7 @@ def specs(inventory: dict[str, Any], name: str) -> dict[str, dict[str, Any]]:
 
 def test_container_with_everything_derived() -> None:
     assert specs(one_bridge(), "oo1424oo")["xray-client"] == {
-        "id": "102",
-        "name": "xray-client",
-        "veth": "veth102",
-        "bridge": "mesh",
-        "ipv4_address": "10.0.0.102/24",
-        "gateway": "10.0.0.1",
-        "mac": "02:00:0a:00:00:66",
-        "ofport": 32870,
-        "mtu": 1280,
-        "memory": 512,
-        "swap": 256,
-        "cpus": 1.5,
-        "nesting": False,
-        "running": True,
-        "autostart": True,
-        "unprivileged": True,
-        "template": "debian-13",
+        **XRAY_CLIENT,
         "image": None,
         "tree": None,
         "services": [

@@ -15,6 +15,8 @@ from ansible_collections.op_dbus.socket_network.plugins.module_utils._lxc.found 
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._lxc.spec import ContainerSpec, container_spec
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._runner import Result, checked
 
+from tests.lib.containers import XRAY_CLIENT
+
 DIGEST = "852233f225d58d4099bf17748a4c1f9a5436386bce9cb0f928ada140b1ed5eb8"
 VLESS = {
     "name": "xray-vless",
@@ -26,23 +28,7 @@ VLESS = {
 }
 PARAMS: dict[str, Any] = {
     "state": "present",
-    "id": "102",
-    "name": "xray-client",
-    "veth": "veth102",
-    "bridge": "mesh",
-    "ipv4_address": "10.0.0.102/24",
-    "gateway": "10.0.0.1",
-    "mac": "02:00:0a:00:00:66",
-    "ofport": 32870,
-    "mtu": 1280,
-    "memory": 512,
-    "swap": 256,
-    "cpus": 1.5,
-    "nesting": False,
-    "running": True,
-    "autostart": True,
-    "unprivileged": True,
-    "template": "debian-13",
+    **XRAY_CLIENT,
     "image": {"path": "/srv/guest.tar.zst", "sha256": DIGEST},
     "tree": None,
     "services": [VLESS],
