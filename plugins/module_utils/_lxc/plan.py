@@ -61,7 +61,7 @@ def refuse_foreign(name: str, veth: str, found: Found) -> None:
         refuse_foreign_port(name, veth, found.switch.port)
 
 
-def refuse_foreign_port(name: str, device: str, have: port.FoundPort | None) -> None:
+def refuse_foreign_port(name: str, device: str, have: port.FoundPort | None, instead: str = "use another veth") -> None:
     if have is None:
         return
     owner = have.external_ids.get("op-dbus-owner", "")
@@ -70,7 +70,7 @@ def refuse_foreign_port(name: str, device: str, have: port.FoundPort | None) -> 
         whose = f"container {holder}" if owner == port.OWNER else (owner or "somebody else")
         raise RefusedError(
             f"Port {device} on bridge {have.bridge or '(none)'} belongs to {whose}, not to container {name}.",
-            fix=f"use another veth, or remove the port with `ovs-vsctl del-port {device}`.",
+            fix=f"{instead}, or remove the port with `ovs-vsctl del-port {device}`.",
         )
 
 

@@ -41,7 +41,9 @@ class Call:
 def chosen_driver(backend: str) -> Driver:
     """The container manager that ``backend`` names; with `auto` Proxmox' own where this is a Proxmox host."""
     if backend == "auto":
-        backend = "pct" if os.path.isdir(store.PVE) and shutil.which("pct") else "lxc"
+        # `su` leaves an ordinary user's PATH, and to take the host for one of plain LXC would install Debian's.
+        path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"
+        backend = "pct" if os.path.isdir(store.PVE) and shutil.which("pct", path=path) else "lxc"
     return PctDriver() if backend == "pct" else LxcDriver()
 
 

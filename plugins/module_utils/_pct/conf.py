@@ -21,6 +21,7 @@ _SECTION = re.compile(r"\[([A-Za-z][A-Za-z0-9_-]*)\]\s*")
 _RAW = re.compile(r"(lxc\.[a-z0-9_.-]+)(?::|\s*=)\s*(.*?)\s*")
 _OPTION = re.compile(r"([a-z][a-z_]*\d*):\s*(.+?)\s*")
 _PENDING = "pve:pending"
+_ENVIRONMENT = "lxc.environment"
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) not in "%:")
 _YES, _NO = ("1", "on", "yes", "true"), ("0", "off", "no", "false")
 
@@ -106,11 +107,13 @@ def encoded(note: str) -> str:
     return quote(note, safe=_PLAIN)
 
 
-def lines(conf: Conf) -> list[str]:
-    """The container's own part in Proxmox' order, for a diff."""
-    raw: Iterable[str] = (f"{key}: {value}" for key, value in conf.raw)
+def lines(conf: Conf, note: str) -> list[str]:
+    """The container's own part in Proxmox' order, for a diff. People keep passwords in their notes and in the guest's
+    environment, so that of the notes only those are told that start with ``note``.
+    """
+    raw = (f"{key}: {'(not shown)' if key.startswith(_ENVIRONMENT) else value}" for key, value in conf.raw)
     options = (f"{key}: {value}" for key, value in sorted(conf.options.items()))
-    return [*(f"#{encoded(note)}" for note in conf.notes), *options, *raw]
+    return [*(f"#{encoded(one)}" for one in conf.notes if one.startswith(note)), *options, *raw]
 
 
 def _section(line: str) -> str | None:

@@ -106,6 +106,7 @@ def _is_plain(name: str, runner: Runner) -> bool:
 
 
 def _marked() -> dict[str, str]:
-    """Ids of the containers with our mark, by host name."""
-    marked = ((vmid, conf) for vmid, conf in store.containers() if wanted.is_marked(vmid, conf))
+    """Ids of the containers with our mark, by host name. One that is described here has our name, whatever its own."""
+    described = {str(known["id"]) for name in sidecar.names() if (known := sidecar.load(name))}
+    marked = (one for one in store.containers() if wanted.is_marked(*one) and one[0] not in described)
     return {conf.options["hostname"]: vmid for vmid, conf in marked if "hostname" in conf.options}

@@ -41,7 +41,8 @@ def refuse_foreign(name: str, found: Found) -> None:
             fix=f"give it id {found.noted} again, or delete it with its data first (state: absent).",
         )
     if found.holder:
-        raise RefusedError(f"Id {vmid} is taken: {found.holder} has it.", fix=f"give container {name} another id.")
+        moved = f" If it is {name} itself, bring it back to this node." if found.noted else ""
+        raise RefusedError(f"Id {vmid} is taken: {found.holder} has it.", fix=f"give {name} another id.{moved}")
     if found.conf is None:
         return
     if not found.is_ours:
@@ -49,13 +50,28 @@ def refuse_foreign(name: str, found: Found) -> None:
         raise RefusedError(
             f"Container {vmid} ({found.hostname or 'without a name'}) exists and does not carry the mark of this "
             f"collection; it is not touched.{locked}",
-            fix=f"give container {name} another id, or remove the foreign one with `pct destroy {vmid}`.",
+            fix=_fix_foreign(name, found, found.conf.lock),
         )
     if found.hostname != name and not found.noted:
         raise RefusedError(
             f"Container {vmid} is {found.hostname} of this collection, not {name}.",
             fix=f"give container {name} another id, or delete {found.hostname} with its data first (state: absent).",
         )
+
+
+def _fix_foreign(name: str, found: Found, lock: str) -> str:
+    """Proxmox forgets a container's name and notes while it makes or destroys it."""
+    if lock in ("create", "destroyed"):
+        return (
+            "wait until its task has ended; when the task list shows none any more, a broken one has left it: "
+            f"`pct unlock {found.vmid}`, then `pct destroy {found.vmid} --destroy-unreferenced-disks 1`."
+        )
+    if found.noted:
+        return (
+            f"when it is {name}, write the line {wanted.mark(found.vmid)} into its notes; when it is somebody else's, "
+            f"{name} is gone: delete {sidecar.json_path(name)} and give {name} another id."
+        )
+    return f"give {name} another id, or remove the foreign one with `pct destroy {found.vmid}`."
 
 
 def present(spec: ContainerSpec, found: Found, wish: Wish, runner: Runner, rootfs: str) -> tuple[Plan, bool]:
@@ -81,16 +97,17 @@ def present(spec: ContainerSpec, found: Found, wish: Wish, runner: Runner, rootf
     raw = [one.what for one in differing if one.part == "raw"]
     if create or raw:
         parts.append(_one(f"write raw keys of {spec.name}: {'; '.join(raw) or 'our port script'}", pct.set_raw))
-    if not create:
-        parts.append(_set(spec, found, differing, stop, pct))
+    options = Plan() if create else _set(spec, found, differing, stop, pct)
+    parts.append(options)
     if running and not stop:
         parts.append(_live(spec, found, differing, runner))
     if not running and found.switch.port is not None and not start:
         parts.append(unplug(port.device(spec.id), runner))
     if start:
         parts.append(_one(f"start container {spec.name}", partial(pct.start, spec)))
+    if create or stop or start or raw or options.changed:
+        _refuse_locked(found, create)
     plan = combine(parts)
-    _refuse_locked(plan, found, create)
     after = _wanted_conf(spec, Conf() if create else found.conf or Conf(), source)
     return _told(plan, found, after, wish.run), create
 
@@ -100,6 +117,7 @@ def absent(name: str, found: Found, last: bool, runner: Runner) -> Plan:
     pct, parts = Pct(found.vmid, runner), []
     if found.exists or found.is_plain:
         refuse_foreign(name, found)
+        _refuse_locked(found, True)
     if found.status.is_running:
         parts.append(_one(f"stop container {name}", pct.stop))
     if found.exists:
@@ -113,7 +131,6 @@ def absent(name: str, found: Found, last: bool, runner: Runner) -> Plan:
         shared = plan_files([], absent=[SHARED.path])
         parts.append(shared + (_one("remove empty directories", remove_directories) if shared.changed else Plan()))
     plan = combine(parts)
-    _refuse_locked(plan, found, found.exists)
     return Plan(plan.steps, _text(found.conf) + plan.before, plan.after)
 
 
@@ -124,14 +141,14 @@ def _refuse_port(spec: ContainerSpec, found: Found) -> None:
             f"itself would hear too when Proxmox plugs the container.",
             fix="set socket_bridge_datapath: system; Proxmox' kernel has the module.",
         )
-    if not found.status.is_running:
-        refuse_foreign_port(spec.name, port.device(spec.id), found.switch.port)
+    if not found.exists:  # else the port is the container's own, whatever it says
+        refuse_foreign_port(spec.name, port.device(spec.id), found.switch.port, f"give {spec.name} another id")
 
 
-def _refuse_locked(plan: Plan, found: Found, destroys: bool) -> None:
+def _refuse_locked(found: Found, destroys: bool) -> None:
     """What Proxmox would refuse in the midst of the plan is refused before it, in check mode too."""
     have = found.conf
-    if have is None or not plan.changed:
+    if have is None:
         return
     if have.lock:
         raise RefusedError(
@@ -220,7 +237,7 @@ def _wanted_conf(spec: ContainerSpec, have: Conf, source: str) -> Conf:
 
 
 def _text(found: Conf | None) -> str:
-    return "".join(f"{line}\n" for line in conf.lines(found)) if found else ""
+    return "".join(f"{line}\n" for line in conf.lines(found, wanted.OURS)) if found else ""
 
 
 def _run(runner: Runner, argv: Sequence[str], stdin: str | None = None) -> None:

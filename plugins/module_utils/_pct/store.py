@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .._errors import SocketNetworkError
+from .._errors import RefusedError, SocketNetworkError
 from . import conf
 from .conf import Conf
 
@@ -33,11 +33,13 @@ def load(vmid: str) -> Conf | None:
     """The container's file on this node; None when there is none."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return conf.parse(Path(path(vmid)).read_text(encoding="utf-8", errors="surrogateescape"))
+    _refuse_unmounted()
     return None
 
 
 def containers() -> Iterator[tuple[str, Conf]]:
     """All containers of this node by id."""
+    _refuse_unmounted()
     for file in sorted(Path(PVE, "lxc").glob("*.conf")):
         found = load(file.stem)
         if found is not None:
@@ -55,14 +57,38 @@ def holder(vmid: str) -> str:
 
 def edit(vmid: str, change: Callable[[str], str]) -> None:
     """Replace the file's text under Proxmox' own lock, so that no change of anybody else's gets lost."""
-    with _locked(vmid):
-        have = Path(path(vmid)).read_text(encoding="utf-8", errors="surrogateescape")
-        want = change(have)
-        if want != have:
-            # As Proxmox does: its file system knows rename, but neither modes of one's own choice nor links.
-            temporary = Path(f"{path(vmid)}.tmp.{os.getpid()}")
-            temporary.write_text(want, encoding="utf-8", errors="surrogateescape")
-            temporary.rename(path(vmid))
+    try:
+        with _locked(vmid):
+            have = Path(path(vmid)).read_text(encoding="utf-8", errors="surrogateescape")
+            want = change(have)
+            if want != have:
+                _replace(path(vmid), want)
+    except OSError as error:
+        raise SocketNetworkError(
+            f"Container {vmid}: {path(vmid)} cannot be changed: {error.strerror}.",
+            fix="see `pvecm status` (without a quorum nothing can be written there), then run again.",
+        ) from error
+
+
+def _replace(name: str, text: str) -> None:
+    """As Proxmox does: its file system knows rename, but neither modes of one's own choice nor links."""
+    temporary = Path(f"{name}.tmp.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
+        temporary.rename(name)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _refuse_unmounted() -> None:
+    """Without its file system nothing is known of a node's containers, which is not the same as having none."""
+    if Path(PVE).is_dir() and not Path(PVE, ".vmlist").exists():
+        raise RefusedError(
+            f"Proxmox' file system is not mounted at {PVE}, so its containers are not known; nothing was changed.",
+            fix="see `systemctl status pve-cluster`.",
+        )
 
 
 @contextlib.contextmanager

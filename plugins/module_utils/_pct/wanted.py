@@ -14,7 +14,9 @@ from . import conf
 from .conf import Conf
 
 _SOURCE = "op-dbus-source="
-_OURS = "op-dbus-"
+OURS = "op-dbus-"
+"""What our notes start with."""
+
 PORT_SCRIPT = "/usr/local/lib/op-dbus/pct-port"
 DEFAULT_MIB = 512
 """Memory and swap where nothing is said: Proxmox always has a limit, and this is the one of `pct create`."""
@@ -31,7 +33,7 @@ _BOOLEANS = ("firewall", "link_down", "host-managed", "nesting")
 
 def mark(vmid: str) -> str:
     """Our note. It has the id, so that a clone, which inherits it, is not ours."""
-    return f"{_OURS}owner=lxc_service/{vmid}"
+    return f"{OURS}owner=lxc_service/{vmid}"
 
 
 def is_marked(vmid: str, found: Conf) -> bool:
@@ -82,9 +84,9 @@ def options(spec: ContainerSpec, source: str, found: Conf | None = None) -> dict
 def notes(vmid: str, source: str, found: Iterable[str]) -> list[str]:
     """Our notes, and whatever else somebody has noted, in whatever order it is in."""
     ours, have = [mark(vmid), _SOURCE + source], list(found)
-    if sorted(note for note in have if note.startswith(_OURS)) == sorted(ours):
+    if sorted(note for note in have if note.startswith(OURS)) == sorted(ours):
         return have
-    return [*ours, *(note for note in have if not note.startswith(_OURS))]
+    return [*ours, *(note for note in have if not note.startswith(OURS))]
 
 
 def normal(key: str, text: str | None) -> object:

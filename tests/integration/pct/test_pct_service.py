@@ -181,9 +181,25 @@ def test_port_comes_back_at_every_start(site: Site) -> None:
     flows_gone = {"bridge": "mesh", "state": "absent", "durable": "/run/mesh.flows"}
     assert site.machine.module("ovs_bridge_flows", False, flows_gone)["changed"] is True
 
+    site.machine.sh("LXC_NAME=102 /usr/local/lib/op-dbus/pct-port 102 net down veth veth102i0")
+    assert site.machine.sh("ovs-vsctl list-ports mesh") == "", "before Proxmox does, and where it does not"
+    assert site.apply(**wanted)["actions"][0].startswith("plug veth102i0 into mesh")
+
     site.machine.sh("rm /etc/op-dbus/containers.d/102.port")
     site.machine.pct("shutdown", "102")
     assert "startup for container '102' failed" in site.machine.pct("start", "102", check=False)
+
+
+@pytest.mark.parametrize("part", ["firewall=1", "link_down=1"])
+def test_a_device_off_the_bridge_keeps_it_from_starting(site: Site, part: str) -> None:
+    """Rather than that it runs where no rule knows it; the next run mends that too."""
+    wanted = site.describe()
+    site.apply(**wanted)
+    site.machine.pct("shutdown", "102")
+    site.machine.pct("set", "102", "--net0", f"{NET0.replace('firewall=0,', '')},{part}")
+    assert 'no row "veth102i0" in table Interface' in site.machine.pct("start", "102", check=False)
+    site.apply(**wanted)
+    site.unchanged(**wanted)
 
 
 def test_restart_and_recreation_need_consent(site: Site) -> None:
@@ -224,6 +240,38 @@ def test_what_is_not_ours_or_busy_is_refused(site: Site, conf: str, message: str
     text = f"{conf}\nmemory: 512\nrootfs: local-lvm:vm-102-disk-0,size=8G\nunprivileged: 1\nnet0: {NET0}\n"
     site.machine.sh(f"cat > /etc/pve/lxc/102.conf <<'EOF'\n{text}EOF")
     assert message in site.refused(**{**site.describe(image=None), "restart": "if_needed"})
+
+
+def test_without_proxmox_file_system_nothing_is_forgotten(site: Site) -> None:
+    """pmxcfs has not come up: the container is there, with keys that name our script."""
+    site.apply(**site.describe())
+    site.machine.sh("mount -t tmpfs none /etc/pve")
+    try:
+        for state in ("absent", "present", "queried"):
+            assert "is not mounted at /etc/pve" in site.refused(**{**site.describe(), "state": state})
+    finally:
+        site.machine.sh("umount /etc/pve")
+    site.unchanged(**site.describe())
+
+
+def test_a_changed_host_name_makes_no_second_container(site: Site) -> None:
+    site.apply(**site.describe())
+    site.machine.pct("set", "102", "--hostname", "other")
+    (queried,) = site.apply(state="queried")["containers"]
+    assert (queried["name"], queried["is_ours"]) == ("xray-client", True)
+    assert site.apply(**site.describe())["actions"] == ["configure xray-client: hostname other -> xray-client"]
+
+
+def test_what_an_earlier_container_has_left_of_ours(site: Site) -> None:
+    """Ours was destroyed by hand, its id is somebody else's now: refused with a way out, which works."""
+    site.apply(**site.describe())
+    site.machine.sh("pct shutdown 102; pct destroy 102; printf 'hostname: db\\nmemory: 64\\n' > /etc/pve/lxc/102.conf")
+    for state in ("absent", "present"):
+        message = site.refused(**{**site.describe(), "state": state})
+        assert "delete /etc/op-dbus/containers.d/xray-client.json and give xray-client another id" in message
+    site.machine.sh("rm /etc/op-dbus/containers.d/xray-client.json")
+    site.apply(**site.describe(id="103"))
+    assert site.conf() == "hostname: db\nmemory: 64"
 
 
 def test_ids_of_others_in_the_cluster_are_refused(site: Site) -> None:

@@ -73,7 +73,8 @@ def add_port(bridge: str, port: str, net: dict[str, str], *settings: str) -> Non
 
 
 def unplug(device: str) -> None:
-    run("ip", "link", "set", device, "nomaster", check=False)
+    if exists(device):
+        run("ip", "link", "set", device, "nomaster", check=False)
     clean_firewall(device)
     vsctl("del-port", device, check=False)
 
@@ -85,9 +86,10 @@ def clean_firewall(device: str) -> None:
 
 
 def delete(device: str) -> None:
-    """The device alone: Proxmox leaves the port in the database when a container stops."""
+    """The device and, as its hook does after every stop, whatever the switch has of it."""
     if exists(device):
         run("ip", "link", "delete", device, check=False)  # it may go with the container's namespace in between
+    unplug(device)
 
 
 def _fwbr(device: str) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.op_dbus.socket_network.plugins.module_utils._errors import SocketNetworkError
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._errors import RefusedError, SocketNetworkError
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._lxc import backend, nic, service, sidecar
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._lxc.backend import Status
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._ovs.vsctl import Port
@@ -31,6 +32,7 @@ def pve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """/etc/pve with container 102."""
     (tmp_path / "pve/lxc").mkdir(parents=True)
     (tmp_path / "pve/lxc/102.conf").write_text(TEXT + SNAPSHOT)
+    (tmp_path / "pve/.vmlist").write_text('{"version": 1, "ids": {}}')
     monkeypatch.setattr(store, "PVE", str(tmp_path / "pve"))
     monkeypatch.setattr(store, "LOCKS", str(tmp_path / "locks"))
     monkeypatch.setattr(sidecar, "names", list)
@@ -53,6 +55,27 @@ def test_the_container_is_found_by_its_mark_alone(pve: Path) -> None:
     (pve / "lxc/103.conf").write_text(TEXT)
     assert found.names() == ["xray-client"], "a clone is no container of ours"
     assert found.look("other", None, runner, frozenset()) == found.Found("")
+
+
+def test_a_described_container_has_one_name(pve: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody has changed its host name: else a run would take it for one that has left the inventory."""
+    monkeypatch.setattr(sidecar, "names", lambda: ["xray-client"])
+    monkeypatch.setattr(sidecar, "load", lambda name: dict(SIDECAR) if name == "xray-client" else None)
+    (pve / "lxc/102.conf").write_text(TEXT.replace("hostname: xray-client", "hostname: other"))
+    blind = frozenset({"ovs-vsctl", "pct"})
+    assert found.names() == ["xray-client"]
+    assert found.look("xray-client", None, Recorded(), blind).is_ours
+    assert found.look("other", None, Recorded(), blind) == found.Found("")
+
+
+def test_without_its_file_system_nothing_is_known(pve: Path) -> None:
+    """pmxcfs does not run: an empty directory, from which a run would learn that there is nothing (more)."""
+    (pve / "lxc/102.conf").unlink()
+    assert store.load("102") is None
+    (pve / ".vmlist").unlink()
+    for ask in (found.names, lambda: found.look("xray-client", spec(), Recorded(), frozenset({"ovs-vsctl"}))):
+        with pytest.raises(RefusedError, match=r"is not mounted at .*/pve.*see `systemctl status pve-cluster`"):
+            ask()
 
 
 def test_what_plain_lxc_has_is_seen(pve: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +121,21 @@ def test_raw_keys_are_written_under_the_lock(pve: Path, monkeypatch: pytest.Monk
         with pytest.raises(SocketNetworkError, match=r"pve-config-102.lock is held by another task of Proxmox"):
             tool.Pct("102", Recorded()).set_raw()
     assert path.read_text() == "memory: 512\n"
+
+
+def test_a_file_system_without_quorum_is_told(pve: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_self: Path, _target: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    path = pve / "lxc/102.conf"
+    path.write_text("memory: 512\n")
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(SocketNetworkError, match=r"102.conf cannot be changed: Permission denied.*see `pvecm status`"):
+        tool.Pct("102", Recorded()).set_raw()
+    assert [file.name for file in path.parent.iterdir()] == ["102.conf"]
+    path.unlink()
+    with pytest.raises(SocketNetworkError, match="cannot be changed: No such file"):
+        tool.Pct("102", Recorded()).set_raw()
 
 
 def test_the_guest_gets_time_for_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,11 +193,12 @@ def test_flows_know_the_port_by_the_name_of_the_inventory() -> None:
 
 @pytest.mark.parametrize(("chosen", "name"), [("auto", "pct"), ("lxc", "lxc"), ("pct", "pct")])
 def test_proxmox_is_found_by_itself(pve: Path, monkeypatch: pytest.MonkeyPatch, chosen: str, name: str) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _tool: "/usr/bin/pct")
+    monkeypatch.setenv("PATH", "/usr/local/bin:/usr/bin:/bin")  # as `su` leaves it
+    monkeypatch.setattr(shutil, "which", lambda tool, path: tool if "/usr/sbin" in path.split(":") else None)
     assert service.chosen_driver(chosen).name == name
-    monkeypatch.setattr(shutil, "which", lambda _tool: None)
+    monkeypatch.setattr(shutil, "which", lambda *_args, **_options: None)
     assert service.chosen_driver("auto").name == "lxc"
-    monkeypatch.setattr(shutil, "which", lambda _tool: "/usr/bin/pct")
+    monkeypatch.setattr(shutil, "which", lambda *_args, **_options: "/usr/sbin/pct")
     monkeypatch.setattr(store, "PVE", f"{pve}/nowhere")
     assert service.chosen_driver("auto").name == "lxc"
 

@@ -13,12 +13,12 @@ from ansible_collections.op_dbus.socket_network.plugins.module_utils._errors imp
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._lxc.drift import ConsentError
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._lxc.plan import Wish
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._lxc.port import Switch
-from ansible_collections.op_dbus.socket_network.plugins.module_utils._pct import conf, drift, plan
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._pct import drift, plan
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._pct.driver import PctDriver
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._pct.found import Found
 
 from tests.unit.lxc.sample_container import DIGEST, Recorded
-from tests.unit.pct.sample_pct import NIC, PENDING, TEXT, found_port, nothing, running, spec, stopped
+from tests.unit.pct.sample_pct import NIC, PENDING, SIDECAR, TEXT, found_port, nothing, running, spec, stopped
 
 
 @pytest.fixture(autouse=True)
@@ -175,12 +175,19 @@ def test_stopping_and_stale_ports() -> None:
             "Container xray-client has id 103 on this host, not 102",
         ),
         (stopped("hostname: db\n", sidecar={}), "Container 102 (db) exists and does not carry the mark"),
-        (stopped("lock: create\n", sidecar={}), "is not touched. It is locked (create)."),
+        (stopped("lock: create\n", sidecar={}), "is not touched. It is locked (create). Fix: wait until its task"),
+        (stopped("lock: destroyed\n"), "`pct unlock 102`, then `pct destroy 102 --destroy-unreferenced-disks 1`."),
+        (stopped("hostname: db\n"), "line op-dbus-owner=lxc_service/102 into its notes; when it is somebody else's"),
+        (nothing(sidecar=SIDECAR, holder="a container on node pve2"), "bring it back to this node."),
         (stopped("hostname: db\n"), "Container 102 (db) exists and does not carry the mark"),
         (stopped(edited("xray-client", "db"), sidecar={}), "Container 102 is db of this collection, not xray-client"),
         (stopped(edited("arch", "lock: backup\narch")), "Container 102 is locked (backup), and nothing was changed"),
         (nothing(switch=Switch({"mesh": "netdev"})), "bridge mesh has the userspace datapath (netdev)"),
         (nothing(switch=Switch({}, found_port(external_ids={}))), "Port veth102i0 on bridge mesh belongs to somebody"),
+        (
+            nothing(switch=Switch({}, found_port(external_ids={}))),
+            "Fix: give xray-client another id, or remove the port",
+        ),
     ],
 )
 def test_what_is_refused(have: Found, message: str) -> None:
@@ -198,6 +205,29 @@ def test_one_of_two_marks_is_enough() -> None:
 
 def test_a_locked_container_that_is_as_wanted_is_no_fault() -> None:
     assert planned(running(edited("arch", "lock: backup\narch"))) == []
+
+
+def test_a_lock_keeps_nobody_from_what_proxmox_has_no_part_in() -> None:
+    locked = edited("arch", "lock: backup\narch")
+    port_lost = running(locked, switch=Switch({"mesh": "system"}), nic=replace(NIC, address=None))
+    assert [action.split()[0] for action in planned(port_lost)] == ["plug", "repair"]
+    for have, wish in (
+        (stopped(locked), Wish(True)),
+        (running(locked), Wish(False)),
+        (running(locked.replace("memory: 512", "memory: 64")), Wish(True)),
+        (running(locked.replace("lxc.net.0.script.up", "lxc.net.1.script.up")), Wish(True)),
+    ):
+        with pytest.raises(RefusedError, match="is locked"):
+            planned(have, wish)
+    with pytest.raises(RefusedError, match="is locked"):
+        plan.absent("xray-client", stopped(locked), False, Recorded())
+
+
+def test_the_port_of_a_container_of_ours_needs_no_mark() -> None:
+    """Proxmox has plugged it before the raw keys were there, and a power cut has left it."""
+    assert planned(stopped(switch=Switch({"mesh": "system"}, found_port(external_ids={})))) == [
+        "start container xray-client"
+    ]
 
 
 def test_protection_keeps_the_data() -> None:
@@ -232,7 +262,16 @@ def test_diff_shows_the_file_before_and_after() -> None:
     told, _create = plan.present(spec(), running(text), Wish(True), Recorded(), "local-lvm:8")
     assert f"state = RUNNING\n{text}" in told.before
     assert told.after == f"state = RUNNING\n{TEXT}"
-    assert conf.lines(conf.parse(TEXT)) == TEXT.splitlines()
+
+
+def test_diff_tells_nobodys_secrets() -> None:
+    text = "#root password hunter2\n" + edited("memory: 512", "memory: 64") + "lxc.environment.runtime: TOKEN=hunter2\n"
+    for told in (
+        plan.present(spec(), running(text), Wish(True), Recorded(), "local-lvm:8")[0],
+        plan.absent("xray-client", running(text), False, Recorded()),
+    ):
+        assert "hunter2" not in told.before + told.after
+        assert "lxc.environment.runtime: (not shown)" in told.before
 
 
 @pytest.mark.parametrize("number", ["99", "0102", "x102", "1000000000"])
