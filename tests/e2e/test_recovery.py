@@ -44,7 +44,7 @@ Restart=always
 WantedBy=multi-user.target
 """
 ASK = """\
-import socket, time
+import os, socket, time
 
 def ask(address, port):
     try:
@@ -57,9 +57,12 @@ while True:
     begin = time.monotonic()
     with open("/var/tmp/restless", "a") as log:
         log.write(ask("203.0.113.7", 80) + "\\n")
+        log.flush()
+        os.fsync(log.fileno())
     ask("10.1.0.200", 9573)
     time.sleep(max(0.0, begin + 0.5 - time.monotonic()))
 """
+"""Synced line by line: a power cut may not take away what was counted before it."""
 INGRESS = "(host 192.0.2.10 and host 192.0.2.50 and (tcp port 443 or icmp))"
 """The public client's own connection to the droplet, and what that answers while xray-server is not there."""
 OTHER_PORTS = NAT_RULES.replace("masquerade", "meta l4proto udp masquerade to :30000-30999")
