@@ -117,6 +117,7 @@ def absent(name: str, found: Found, last: bool, runner: Runner) -> Plan:
     pct, parts = Pct(found.vmid, runner), []
     if found.exists or found.is_plain:
         refuse_foreign(name, found)
+        _refuse_moved(name, found)
         _refuse_locked(found, True)
     if found.status.is_running:
         parts.append(_one(f"stop container {name}", pct.stop))
@@ -143,6 +144,16 @@ def _refuse_port(spec: ContainerSpec, found: Found) -> None:
         )
     if not found.exists:  # else the port is the container's own, whatever it says
         refuse_foreign_port(spec.name, port.device(spec.id), found.switch.port, f"give {spec.name} another id")
+
+
+def _refuse_moved(name: str, found: Found) -> None:
+    """Refuse to delete what a migration may have brought here: its inventory is that of another node."""
+    if not found.noted:
+        raise RefusedError(
+            f"Container {found.vmid} ({name}) carries the mark of this collection, but nothing tells that it was made "
+            "on this node; it may have come from another one, and is not deleted.",
+            fix=f"bring it back, or name it in this host's inventory and run again, or `pct destroy {found.vmid}`.",
+        )
 
 
 def _refuse_locked(found: Found, destroys: bool) -> None:

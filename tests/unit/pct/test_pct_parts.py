@@ -93,7 +93,9 @@ def test_the_sidecar_marks_too(pve: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sidecar, "load", lambda _name: dict(SIDECAR))
     blind = frozenset({"ovs-vsctl", "pct"})
     (pve / "lxc/102.conf").write_text("hostname: xray-client\n")
-    assert found.look("xray-client", spec(), Recorded(), blind).is_ours
+    runner = Recorded()
+    assert found.look("xray-client", spec(), runner, blind).is_ours
+    assert runner.calls == []
     (pve / "lxc/102.conf").write_text("hostname: db\n")
     assert not found.look("xray-client", spec(), Recorded(), blind).is_ours
 
@@ -117,7 +119,7 @@ def test_raw_keys_are_written_under_the_lock(pve: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(store, "PATIENCE", 0.2)
     path.write_text("memory: 512\n")
     with (pve.parent / "locks/pve-config-102.lock").open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+        fcntl.flock(held, fcntl.LOCK_SH)
         with pytest.raises(SocketNetworkError, match=r"pve-config-102.lock is held by another task of Proxmox"):
             tool.Pct("102", Recorded()).set_raw()
     assert path.read_text() == "memory: 512\n"

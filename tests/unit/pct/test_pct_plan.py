@@ -16,6 +16,7 @@ from ansible_collections.op_dbus.socket_network.plugins.module_utils._lxc.port i
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._pct import drift, plan
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._pct.driver import PctDriver
 from ansible_collections.op_dbus.socket_network.plugins.module_utils._pct.found import Found
+from ansible_collections.op_dbus.socket_network.plugins.module_utils._plan import Plan
 
 from tests.unit.lxc.sample_container import DIGEST, Recorded
 from tests.unit.pct.sample_pct import NIC, PENDING, SIDECAR, TEXT, found_port, nothing, running, spec, stopped
@@ -24,7 +25,7 @@ from tests.unit.pct.sample_pct import NIC, PENDING, SIDECAR, TEXT, found_port, n
 @pytest.fixture(autouse=True)
 def _no_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of the machine that runs the tests do not count."""
-    monkeypatch.setattr(plan, "plan_files", lambda *_args, **_keys: plan.Plan())
+    monkeypatch.setattr(plan, "plan_files", lambda *_args, **_keys: Plan())
 
 
 def planned(have: Found, wish: Wish | None = None, **changes: Any) -> list[str]:
@@ -47,6 +48,7 @@ def test_nothing_to_do() -> None:
     assert drifts(running()) == []
     assert planned(running()) == planned(stopped(), Wish(False)) == []
     assert planned(running(TEXT.lower())) == [], "a MAC address in small letters is the same one"
+    assert drifts(running(bridge_mtu=1280)) == []
 
 
 @pytest.mark.parametrize(
@@ -233,6 +235,7 @@ def test_the_port_of_a_container_of_ours_needs_no_mark() -> None:
 def test_protection_keeps_the_data() -> None:
     have = running(edited("arch", "protection: 1\narch"))
     assert planned(have) == []
+    assert planned(have, memory=256) == ["configure xray-client: memory 512 -> 256"]
     with pytest.raises(RefusedError, match="is protected from deletion"):
         planned(have, Wish(True, recreate=True), unprivileged=False)
     with pytest.raises(RefusedError, match="is protected from deletion"):
@@ -255,6 +258,22 @@ def test_absent() -> None:
         plan.absent("xray-client", nothing(is_plain=True), False, runner)
     with pytest.raises(RefusedError, match="does not carry the mark"):
         plan.absent("xray-client", stopped("hostname: db\n"), False, runner)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_the_script_goes_with_the_last_container(monkeypatch: pytest.MonkeyPatch, last: bool) -> None:
+    gone: list[str] = []
+    monkeypatch.setattr(plan, "plan_files", lambda _wanted, absent: gone.extend(absent) or Plan())
+    plan.absent("xray-client", stopped(), last, Recorded())
+    own = ["/etc/op-dbus/containers.d/xray-client.json", "/etc/op-dbus/containers.d/102.port"]
+    assert gone == own + [plan.SHARED.path] * last
+
+
+def test_what_a_migration_has_brought_is_not_deleted() -> None:
+    """Its mark came with it, the description did not: this node's inventory does not know it, and would purge it."""
+    with pytest.raises(RefusedError, match=r"Container 102 \(xray-client\) carries the mark .*from another one"):
+        plan.absent("xray-client", stopped(sidecar={}), False, Recorded())
+    assert planned(stopped(sidecar={})) == ["start container xray-client"], "one that is named here is taken on"
 
 
 def test_diff_shows_the_file_before_and_after() -> None:
