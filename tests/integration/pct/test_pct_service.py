@@ -242,6 +242,25 @@ def test_what_is_not_ours_or_busy_is_refused(site: Site, conf: str, message: str
     assert message in site.refused(**{**site.describe(image=None), "restart": "if_needed"})
 
 
+def test_a_run_that_broke_off_is_carried_on(site: Site) -> None:
+    """Right after `pct create`, and then the host has booted; and where the container did not start."""
+    wanted = site.describe()
+    site.apply(**{**wanted, "state": "stopped"})
+    site.machine.sh("sed -i /^lxc.net.0/d /etc/pve/lxc/102.conf; rm -r /etc/op-dbus /usr/local/lib/op-dbus")
+    site.machine.pct("start", "102")
+    assert site.port("ofport") != "32870"
+    site.apply(**wanted)
+    assert (site.port("ofport"), site.conf()) == ("32870", CONF)
+    site.unchanged(**wanted)
+
+    site.machine.sh("pct shutdown 102; mv /usr/share/lxc/lxcnetaddbr /run/away")
+    failed = site.call(**wanted)
+    site.machine.sh("mv /run/away /usr/share/lxc/lxcnetaddbr")
+    assert "startup for container '102' failed" in failed["msg"]
+    site.apply(**wanted)
+    site.unchanged(**wanted)
+
+
 def test_without_proxmox_file_system_nothing_is_forgotten(site: Site) -> None:
     """pmxcfs has not come up: the container is there, with keys that name our script."""
     site.apply(**site.describe())
