@@ -101,7 +101,11 @@ def _refuse_foreign(paths: Paths, want: Link, have: Link) -> None:
 
 
 def compare(paths: Paths, layer: LinkLayer, kernel: Kernel, stale: Remains) -> Drift:
-    """Differences between ``layer`` and ``kernel``. Routes by a device that is not up yet are not missed."""
+    """Differences between ``layer`` and ``kernel``. Routes by a device that is not up yet are not missed.
+
+    Nor are rules about a device that is not there yet: systemd-networkd makes them at once on Debian 12, and on
+    Debian 13 (257) when the device appears.
+    """
     links, rules, routes = wanted_links(layer), wanted_rules(layer), wanted_routes(layer)
     for name, link in links.items():
         if name in kernel.links:
@@ -109,6 +113,7 @@ def compare(paths: Paths, layer: LinkLayer, kernel: Kernel, stale: Remains) -> D
     replaced = {name for name, link in links.items() if name in kernel.links and kernel.links[name].peer != link.peer}
     surplus = sorted(name for name in {*stale.links - links.keys(), *replaced} if name in kernel.links)
     present = {name: kernel.links[name] for name in links if name in kernel.links and name not in replaced}
+    due_rules = {rule for rule in rules if rule.iif in {*kernel.links, *links}}
     due = {route for route in routes if route.device is None or route.device in {*kernel.carrying, *links}}
     tables = {uplink.table for uplink in layer.uplinks} | stale.tables
     tables |= {rule.table for rule in kernel.rules if rule.priority == RULE_PRIORITY and rule.table in OUR_TABLES}
@@ -119,7 +124,7 @@ def compare(paths: Paths, layer: LinkLayer, kernel: Kernel, stale: Remains) -> D
             (have, links[name]) for name, have in sorted(present.items()) if not _same(have, links[name])
         ),
         surplus_links=tuple(kernel.links[name] for name in surplus if kernel.links[name].peer),
-        missing_rules=tuple(sorted(rules - kernel.rules)),
+        missing_rules=tuple(sorted(due_rules - kernel.rules)),
         surplus_rules=tuple(sorted(rule for rule in kernel.rules - rules if rule.table in tables)),
         missing_routes=tuple(sorted(due - kernel.routes, key=str)),
         surplus_routes=tuple(

@@ -184,12 +184,24 @@ def test_foreign_interface_with_our_name_is_refused(tmp_path: Path) -> None:
 def test_networkd_that_does_not_obey_is_told_twice_and_then_named(tmp_path: Path) -> None:
     host = converged(tmp_path)
     host.obeys = False
-    host.rules.pop()
+    host.rules = [rule for rule in host.rules if rule["iif"] != "gw-warp0"]
     with pytest.raises(
-        SocketNetworkError, match=r"has not made: rule 1000 iif warp0 lookup 88452\. Fix: see `networkctl"
+        SocketNetworkError, match=r"has not made: rule 1000 iif gw-warp0 lookup 88452\. Fix: see `networkctl"
     ):
         driver(host).present(host.wanted).apply()
     assert host.changes() == ["networkctl reconfigure gw-warp0"] * 2
+
+
+def test_rule_is_missed_only_when_its_device_is_there(tmp_path: Path) -> None:
+    """The networkd of systemd 257 makes a rule about a device when that appears, the one of 252 at once."""
+    host = converged(tmp_path)
+    (rule,) = (rule for rule in host.rules if rule["iif"] == "warp0")
+    host.rules.remove(rule)
+    assert driver(host).present(host.wanted).actions == []
+    host.links.append({"ifname": "warp0", "mtu": 1280, "flags": ["UP", "LOWER_UP", "NOARP"], "address": None})
+    assert driver(host).present(host.wanted).actions == [
+        "have systemd-networkd make rule 1000 iif warp0 lookup 88452; route table 88452 0.0.0.0/0 dev warp0 scope link"
+    ]
 
 
 def test_absent_removes_all_of_it_and_nothing_else(tmp_path: Path) -> None:
