@@ -103,8 +103,7 @@ def _refuse_foreign(paths: Paths, want: Link, have: Link) -> None:
 def compare(paths: Paths, layer: LinkLayer, kernel: Kernel, stale: Remains) -> Drift:
     """Differences between ``layer`` and ``kernel``. Routes by a device that is not up yet are not missed.
 
-    Nor are rules about a device that is not there yet: systemd-networkd makes them at once on Debian 12, and on
-    Debian 13 (257) when the device appears.
+    Nor are rules about a device that is not there yet: systemd-networkd makes them when it appears.
     """
     links, rules, routes = wanted_links(layer), wanted_rules(layer), wanted_routes(layer)
     for name, link in links.items():
@@ -139,6 +138,6 @@ def concerned(layer: LinkLayer, drift: Drift) -> list[str]:
     """Existing links that networkd has to configure again."""
     gateways = {uplink.table: uplink.gateway_port for uplink in layer.uplinks}
     names = {want.name for _have, want in drift.wrong_links}
-    names |= {gateways[rule.table] for rule in drift.missing_rules}
+    names |= {rule.iif for rule in drift.missing_rules}
     names |= {route.device or gateways[route.table] for route in drift.missing_routes}
     return sorted(names - {link.name for link in drift.missing_links})

@@ -50,15 +50,19 @@ def _route(route: Route) -> Section:
     return ("Route", tuple(lines))
 
 
+def _rules_of(uplink: Uplink, port: str) -> list[Section]:
+    return [_rule(rule) for rule in uplink_rules(uplink) if rule.iif == port]
+
+
 def _network(
-    name: str, rules: Iterable[Rule] = (), routes: Iterable[Route] = (), *, mtu: int | None, mac: str | None, arp: bool
+    name: str, rules: Iterable[Section] = (), routes: Iterable[Route] = (), *, mtu: int | None, mac: str | None, arp: bool
 ) -> str:
     """A veth end: configured without a carrier, so that rules and routes stand before the bridge does."""
     return _text(
         ("Match", (("Name", name),)),
         _link(mtu, mac, arp),
         ("Network", (*_QUIET, ("ConfigureWithoutCarrier", "yes"))),
-        *map(_rule, rules),
+        *rules,
         *map(_route, routes),
     )
 
@@ -71,7 +75,10 @@ def _veth(near: tuple[str, str], far: tuple[str, str | None]) -> str:
 
 
 def _device(uplink: Uplink, device: str) -> str:
-    """Routes of the uplink's device; its addresses belong to the tool that makes it and are kept.
+    """Rule and routes of the uplink's device; its addresses belong to the tool that makes it and are kept.
+
+    The rule stands here and not with the gateway's: systemd 257 makes a rule only when its device is there, and takes
+    the link in whose file it is for unfinished until then.
 
     netclient deletes the addresses that it finds before it sets its own, and gives up, with no key set, when networkd
     took the link-local one away meanwhile. So that is left to it.
@@ -82,6 +89,7 @@ def _device(uplink: Uplink, device: str) -> str:
         ("Match", (("Name", device),)),
         ("Link", (_OFFLINE,)),
         ("Network", (("KeepConfiguration", "yes"), *quiet)),
+        *_rules_of(uplink, device),
         *map(_route, routes),
     )
 
@@ -92,7 +100,7 @@ def _uplink_files(paths: Paths, uplink: Uplink) -> Iterator[FileSpec]:
     yield FileSpec(paths.netdev(gateway), _veth((gateway, uplink.mac), (end, None)))
     yield FileSpec(
         paths.network(gateway),
-        _network(gateway, uplink_rules(uplink), routes, mtu=uplink.mtu, mac=uplink.mac, arp=True),
+        _network(gateway, _rules_of(uplink, gateway), routes, mtu=uplink.mtu, mac=uplink.mac, arp=True),
     )
     yield FileSpec(paths.network(end), _network(end, mtu=uplink.mtu, mac=None, arp=False))
     if uplink.device is not None:

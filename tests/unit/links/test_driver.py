@@ -193,7 +193,7 @@ def test_networkd_that_does_not_obey_is_told_twice_and_then_named(tmp_path: Path
 
 
 def test_rule_is_missed_only_when_its_device_is_there(tmp_path: Path) -> None:
-    """The networkd of systemd 257 makes a rule about a device when that appears, the one of 252 at once."""
+    """networkd makes a rule about a device when that appears."""
     host = converged(tmp_path)
     (rule,) = (rule for rule in host.rules if rule["iif"] == "warp0")
     host.rules.remove(rule)
