@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from lab import base, probe, remote, rootfs
+from lab import base, interrupted, probe, remote, rootfs
 from lab.base import LabError
 from lab.current import current
 from lab.mesh import MESHES, NETMAKER
@@ -24,7 +24,7 @@ from lab.progress import LOGS, Progress, run_logged, tail
 from lab.topology import Lab
 from lab.vm.topology import MachineLab
 
-PLAY_TIMEOUT, PROOF_TIMEOUT = 600.0, 1800.0
+PLAY_TIMEOUT, PROOF_TIMEOUT, LONG_PROOF_TIMEOUT = 600.0, 1800.0, 7200.0
 TOLD_CHANGES = 40
 
 
@@ -114,8 +114,9 @@ def prove(progress: Progress, *, every_proof: bool) -> None:
     progress.start("proofs: connections, counters and captures")
     options = ["-p", "no:cacheprovider", "--color=no", *([] if every_proof else ["-m", "not drift"])]
     argv = [sys.executable, "-m", "pytest", *options, "tests/e2e"]
+    timeout = LONG_PROOF_TIMEOUT if interrupted.every_task() else PROOF_TIMEOUT
     status, _output = run_logged(
-        "proofs", argv, environment={"PYTHONPATH": str(base.REPOSITORY)}, on_line=progress.show, timeout=PROOF_TIMEOUT
+        "proofs", argv, environment={"PYTHONPATH": str(base.REPOSITORY)}, on_line=progress.show, timeout=timeout
     )
     if status != 0:
         raise LabError(f"proofs failed (pytest ended with {status})")

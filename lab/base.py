@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -50,10 +52,19 @@ class _Commands:
         """End what runs and refuse to start more, until `resume`."""
         self._interrupted.set()
         for process in list(self._running):
-            process.terminate()
+            _signal(process, signal.SIGTERM)
 
     def resume(self) -> None:
         self._interrupted.clear()
+
+
+def _signal(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """To its whole process group where it leads one."""
+    with contextlib.suppress(ProcessLookupError):
+        if os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
 
 
 COMMANDS = _Commands()
@@ -66,8 +77,12 @@ def run(
     check: bool = True,
     timeout: float = COMMAND_TIMEOUT,
     env: dict[str, str] | None = None,
+    group: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command on this machine. Raises LabError when it fails or takes longer than ``timeout`` seconds."""
+    """Run a command on this machine. Raises LabError when it fails or takes longer than ``timeout`` seconds.
+
+    ``group``: all that it started ends with it, for commands that leave their children running when they are ended.
+    """
     COMMANDS.check()
     process = subprocess.Popen(
         list(argv),
@@ -77,6 +92,7 @@ def run(
         text=True,
         errors="replace",
         env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
+        start_new_session=group,
     )
     COMMANDS.begin(process)
     try:
@@ -86,7 +102,7 @@ def run(
     finally:
         COMMANDS.end(process)
         if process.poll() is None:
-            process.kill()
+            _signal(process, signal.SIGKILL)
             process.wait()
     if check and process.returncode != 0:
         said = (complaints or output).strip()

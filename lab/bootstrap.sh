@@ -62,7 +62,11 @@ environment() {
 
 case ${1-} in
 lab) ;;
-machines) PACKAGES+=("${MACHINES[@]}") ;;
+machines)
+    PACKAGES+=("${MACHINES[@]}")
+    # Part of the daemon's own package before Debian 13.
+    [[ $(</etc/debian_version) == 12* ]] || PACKAGES+=(libvirt-daemon-driver-interface)
+    ;;
 dev) PACKAGES+=(git shellcheck) ;;
 *)
     echo 'usage: bootstrap.sh lab|machines|dev' >&2

@@ -3,26 +3,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs of site.yml that are killed on their way.
 
-Which tasks they are killed in is drawn by a seed that is printed, and that SOCKET_NETWORK_SEED repeats. Where
-SOCKET_NETWORK_EVERY_TASK is set they are killed in one task after the other, in as many runs as there are tasks.
+Which tasks they are killed in, and how long after those began, is drawn by a seed that is printed, and that
+SOCKET_NETWORK_SEED repeats. Where SOCKET_NETWORK_EVERY_TASK is set they are killed in one task after the other, in as
+many runs as there are tasks.
 
 usage: python -m lab.interrupted   one such run on the lab that is up
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import random
 import signal
 import subprocess
+from pathlib import Path
 
 from lab import base, remote
 from lab.base import LabError
 from lab.current import current
+from lab.mesh import Mesh
 
-TASKS = 26
-"""Tasks that site.yml shows on the lab at most; a run with fewer is over before the last of them."""
+LONGEST_DELAY = 4.0
+"""Seconds, longer than most tasks take: the run is also killed between two of them."""
 TIMEOUT = 900
 
 
@@ -32,21 +36,28 @@ def seed() -> int:
     return int(given) if given else random.SystemRandom().randrange(10000)
 
 
-def sample(number: int) -> list[int]:
+def every_task() -> bool:
+    return bool(os.environ.get("SOCKET_NETWORK_EVERY_TASK"))
+
+
+def sample(number: int, tasks: int) -> list[int]:
     """Numbers of tasks, from 1."""
-    everything = range(1, TASKS + 1)
-    if os.environ.get("SOCKET_NETWORK_EVERY_TASK"):
-        return list(everything)
-    return sorted(random.Random(seed()).sample(everything, number))
+    return sorted(random.Random(seed()).sample(range(1, tasks + 1), number))
 
 
-def run(inventory: str, number: int) -> str:
-    """Start site.yml and kill it, with all that it started here, when its task of that number begins.
+def chosen(number: int, tasks: int) -> list[int]:
+    """As many tasks as that, or all of them in the long mode."""
+    return list(range(1, tasks + 1)) if every_task() else sample(number, tasks)
+
+
+def run(mesh: Mesh, number: int) -> str:
+    """Start site.yml and kill it, with all that it started here, some time after its task of that number began.
 
     Returns what happened. Raises LabError when the run fails before.
     """
+    delay = random.Random(f"{seed()} {number}").uniform(0.0, LONGEST_DELAY)
     process = subprocess.Popen(
-        ["timeout", str(TIMEOUT), remote.tool("ansible-playbook"), "-i", inventory, "site.yml"],
+        ["timeout", str(TIMEOUT), remote.tool("ansible-playbook"), "-i", mesh.inventory, "site.yml"],
         cwd=base.REPOSITORY,
         env=remote.ansible_environment(),
         stdin=subprocess.DEVNULL,
@@ -62,17 +73,45 @@ def run(inventory: str, number: int) -> str:
         if line.startswith("TASK ["):
             seen += 1
         if seen == number:
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(delay)
+            if process.poll() is None:
+                kill_tree(process.pid)
             break
-    status = process.wait(30)
+    process.wait(30)
     process.stdout.close()
     if seen < number:
-        if status != 0:
-            raise LabError("site.yml failed before it could be killed:\n" + "".join(output[-40:]))
-        return f"ended by itself after {seen} tasks"
-    return f"killed in task {number}: {output[-1].removeprefix('TASK [').partition(']')[0]}"
+        raise LabError(f"site.yml ended in its task {seen}, before it could be killed:\n" + "".join(output[-40:]))
+    return f"killed {delay:.1f} s after task {number} began: {output[-1].removeprefix('TASK [').partition(']')[0]}"
+
+
+def kill_tree(pid: int) -> None:
+    """Kill a process and all that it started, also what has a session of its own, as Ansible's workers do.
+
+    Each is stopped before its children are looked for, so none starts another meanwhile, and no number is given away.
+    """
+    found, waiting = [], [pid]
+    while waiting:
+        found.append(waiting.pop())
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(found[-1], signal.SIGSTOP)
+        waiting += children(found[-1])
+    for each in found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(each, signal.SIGKILL)
+
+
+def children(pid: int) -> list[int]:
+    """Of /proc/PID/stat the fourth field names the parent (proc(5))."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(stat.parent.name))
+    return found
 
 
 if __name__ == "__main__":
-    (chosen,) = sample(1)
-    print(f"seed {seed()}: {run(current().mesh.inventory, chosen)}")
+    lab_mesh = current().mesh
+    (task,) = sample(1, lab_mesh.tasks)
+    print(f"seed {seed()}: {run(lab_mesh, task)}")

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from lab.base import LabError, run, wait_for
 
-VIRSH = ("virsh", "--quiet", "--connect", "qemu:///system")
+URI = "qemu:///system"
+VIRSH = ("virsh", "--quiet", "--connect", URI)
 
 
 def start_time(pid: int) -> str:
@@ -31,8 +32,8 @@ def is_alive(pid: int, started: str) -> bool:
 
 
 class Ledger:
-    """Lines of ``kind value…``: process PID START, netns NAME, mount PATH, directory PATH, cgroup NAME, link NAME, and
-    of libvirt: domain NAME, network NAME, pool NAME.
+    """Lines of ``kind value…``: process PID START, netns NAME, mount PATH, directory PATH, cgroup NAME, link NAME,
+    table FAMILY NAME (of nft), and of libvirt: domain NAME, network NAME, pool NAME.
     """
 
     def __init__(self, path: Path) -> None:
@@ -143,14 +144,19 @@ def _undo_link(name: str) -> None:
         run(["ip", "link", "delete", name])
 
 
-def _forgotten_by_libvirt(prefix: str) -> Callable[[str], None]:
+def _undo_table(family: str, name: str) -> None:
+    if f"table {family} {name}" in run(["nft", "list", "tables"]).stdout.splitlines():
+        run(["nft", "delete", "table", family, name])
+
+
+def _forgotten_by_libvirt(prefix: str, *options: str) -> Callable[[str], None]:
     """Stop and remove what virsh calls by commands with this prefix; nothing when libvirt knows none of that name."""
     listing = [*VIRSH, f"{prefix}list", "--all", "--name"]
 
     def undo(name: str) -> None:
         if name in run(listing).stdout.split():
             run([*VIRSH, f"{prefix}destroy", name], check=False)
-            run([*VIRSH, f"{prefix}undefine", name])
+            run([*VIRSH, f"{prefix}undefine", name, *options])
 
     return undo
 
@@ -162,7 +168,8 @@ UNDO: dict[str, Callable[..., None]] = {
     "directory": _undo_directory,
     "cgroup": _undo_cgroup,
     "link": _undo_link,
-    "domain": _forgotten_by_libvirt(""),
+    "table": _undo_table,
+    "domain": _forgotten_by_libvirt("", "--managed-save", "--snapshots-metadata"),
     "network": _forgotten_by_libvirt("net-"),
     "pool": _forgotten_by_libvirt("pool-"),
 }

@@ -14,11 +14,14 @@ from lab.base import REPOSITORY
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """A variant of the lab. ``names`` are what its hosts find in /etc/hosts, as {name: address}."""
+    """A variant of the lab. ``names`` are what its hosts find in /etc/hosts, as {name: address}; ``tasks`` is how many
+    site.yml shows at least.
+    """
 
     name: str
     inventory: str
     hosts: tuple[str, ...]
+    tasks: int
     names: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -28,14 +31,15 @@ class Mesh:
 
 
 DROPLET = "192.0.2.10"
-WIREGUARD = Mesh("wireguard", "inventories/lab", ("vps-gateway", "oo1424oo"))
+WIREGUARD = Mesh("wireguard", "inventories/lab", ("vps-gateway", "oo1424oo"), 26)
 NETMAKER = Mesh(
     "netmaker",
     "inventories/lab-netmaker",
     ("vps-gateway", "oo1424oo", "node3"),
+    48,
     {"api.netmaker.example": DROPLET, "broker.netmaker.example": DROPLET},
 )
-MACHINES = Mesh("wireguard", "inventories/lab-vagrant", ("vps-gateway", "oo1424oo", "node3"))
+MACHINES = Mesh("wireguard", "inventories/lab-vagrant", ("vps-gateway", "oo1424oo", "node3"), 26)
 """Plain WireGuard again, for hosts with kernels of their own."""
 MESHES = {mesh.name: mesh for mesh in (WIREGUARD, NETMAKER)}
 MESHES_OF_MACHINES = {mesh.name: mesh for mesh in (MACHINES, NETMAKER)}

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from lab import base
+from lab.base import LabError
 from lab.ledger import Ledger
 
 
@@ -88,5 +89,7 @@ class ThisMachine(Namespace):
 
     def add_bridge(self, name: str, address: str | None = None) -> None:
         """A bridge on which this machine itself says nothing, unless it gets an address."""
+        if Path("/sys/class/net", name).exists():
+            raise LabError(f"this machine has a link {name} that no lab wrote down; rename or delete it")
         self.ledger.record("link", name)
         super().add_bridge(name, address)

@@ -203,7 +203,8 @@ def counting(host: Node, bridge: str = "mesh") -> Iterator[Counted]:
 
 def _settled(host: Node, bridge: str) -> list[Flow]:
     """The flows, after the datapath handed its counters over."""
-    host.run(["ovs-appctl", "revalidator/purge"])
+    for _round in range(2):  # the first one may have begun before the last packet
+        host.run(["ovs-appctl", "revalidator/wait"])
     return flows(host, bridge)
 
 
@@ -240,8 +241,19 @@ class Capture:
             raise LabError(f"{error}: {self._log.read_text()}") from error
         return self
 
-    def __exit__(self, *_error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        ended = self._process.poll()
         self._end()
+        if kind is None:
+            self._check(ended)
+
+    def _check(self, ended: int | None) -> None:
+        """A capture that did not see everything proves nothing."""
+        said = self._log.read_text()
+        if ended is not None:
+            raise LabError(f"tcpdump ended early, with {ended}: {said[-500:]}")
+        if lost := re.search(r"^([1-9]\d*) packets? dropped by kernel", said, re.MULTILINE):
+            raise LabError(f"tcpdump has not seen everything: {lost[0]}")
 
     def _end(self) -> None:
         self._process.send_signal(signal.SIGINT)

@@ -252,7 +252,8 @@ def build_image(say: Callable[[str], None], codename: str) -> Path:
 
 def forget_others(pattern: str, current: Path) -> None:
     """Keep the two youngest builds: a second checkout may use the other one."""
-    older = sorted((p for p in CACHE.glob(pattern) if p != current), key=lambda p: p.stat().st_mtime)[:-1]
+    others = (p for p in CACHE.glob(pattern) if p != current and p.suffix != ".part")
+    older = sorted(others, key=lambda p: p.stat().st_mtime)[:-1]
     for path in older:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 

@@ -239,6 +239,8 @@ class Lab:
         self.internet.start(sys.executable, "-u", server, INTERNET, "80", log=self.directory / "internet.log")
         probe = ("nc", "-z", "-w", "1", INTERNET, "80")
         wait_for("the internet server", lambda: _succeeds(self.internet, *probe), timeout=20.0)
+        way = "frames to pass the lab's bridges (does a firewall drop them? see net.bridge.bridge-nf-call-iptables)"
+        wait_for(way, lambda: _succeeds(self.client, *probe), timeout=10.0)
 
     def _start_warp(self, keys: dict[str, dict[str, str]], in_kernel: bool) -> None:
         if in_kernel:

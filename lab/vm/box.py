@@ -155,7 +155,7 @@ def _fill(work: Path, codename: str, packages: list[str], image: Path) -> None:
 
 def _tune(root: Path) -> None:
     rootfs.tune_host(root)
-    key = next(Path("/usr/share/rubygems-integration/all/gems").glob("vagrant-*/keys/vagrant.pub")).read_text()
+    key = _vagrant_key()
     run(["chroot", str(root), "useradd", "--password", "*", "--create-home", "--shell", "/bin/bash", "vagrant"])
     rootfs.write(
         root,
@@ -187,6 +187,14 @@ def _tune(root: Path) -> None:
     for unit in MASKED_UNITS:
         (root / "etc/systemd/system" / unit).symlink_to("/dev/null")
     rootfs.mark_up_to_date(root)
+
+
+def _vagrant_key() -> str:
+    """The well-known public keys that Vagrant first logs in with; where they are depends on the release."""
+    for gems in ("share/rubygems-integration", "lib/*/rubygems-integration"):
+        for path in Path("/usr").glob(f"{gems}/*/gems/vagrant-*/keys/vagrant.pub"):
+            return path.read_text()
+    raise LabError("no keys/vagrant.pub below /usr; is Debian's package vagrant installed?")
 
 
 def _pack(tree: Path, work: Path) -> None:

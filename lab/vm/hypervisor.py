@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 from lab import base
-from lab.base import LabError, wait_for
+from lab.base import wait_for
 from lab.ledger import VIRSH, Ledger
 
 QEMU_CONF = """\
@@ -27,6 +27,8 @@ namespaces = []
 stdio_handler = "file"
 """
 
+LOGS = Path("/var/log/libvirt/qemu")
+
 
 def virsh(*words: str, check: bool = True) -> str:
     """Output of a virsh command. Raises LabError when it fails."""
@@ -38,11 +40,13 @@ def answers() -> bool:
 
 
 def start(directory: Path, ledger: Ledger) -> None:
-    """Start libvirtd when none answers, and write its process down."""
+    """Start libvirtd when none answers, and write its process down where it is not systemd's."""
     if answers():
         return
-    if Path("/run/systemd/system").is_dir():
-        raise LabError("libvirtd does not answer; start it: systemctl start libvirtd")
+    if Path("/run/systemd/system").is_dir():  # whose package was installed without starting it
+        base.run(["systemctl", "start", "libvirtd.service"])
+        wait_for("libvirtd to answer", answers, timeout=30.0, interval=0.2)
+        return
     config = directory / "qemu.conf"
     config.write_text(QEMU_CONF)
     script = 'mount --bind "$1" /etc/libvirt/qemu.conf && shift && exec "$@"'
@@ -60,7 +64,19 @@ def works_with_kvm(kernel: Path) -> bool:
     """
     if not (Path("/dev/kvm").exists() and kernel.exists()):
         return False
-    argv = ["qemu-system-x86_64", "-accel", "kvm", "-m", "256", "-nographic", "-no-reboot", "-nodefaults"]
+    argv = [
+        "timeout",
+        "--signal=KILL",
+        "6",
+        "qemu-system-x86_64",
+        "-accel",
+        "kvm",
+        "-m",
+        "256",
+        "-nographic",
+        "-no-reboot",
+        "-nodefaults",
+    ]
     argv += ["-serial", "stdio", "-kernel", str(kernel), "-append", "console=ttyS0 panic=-1"]
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=False)

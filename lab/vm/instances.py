@@ -12,13 +12,14 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
 
+from lab.ledger import URI
 from lab.rootfs import DISABLED_UNITS, HOST_PACKAGES
 from lab.topology import LINKS
 from lab.vm.box import COMMAND_LINE, Box
 from lab.vm.machine import PREFIX, console
 
 POOL = "snl"
-MANAGEMENT_NETWORK = "snl-mgmt"
+MANAGEMENT_NETWORK, MANAGEMENT_ADDRESSES = "snl-mgmt", "198.18.121.0/24"
 MEMORY, CPUS = 1536, 2
 """Megabytes each. With one processor Open vSwitch 3.1 and kernel 6.1 lose packets between kernel and daemon."""
 
@@ -31,10 +32,15 @@ touch /var/lib/apt/periodic/update-success-stamp /var/lib/apt/lists
 """
 
 ORDINARY_STEPS = """\
+systemctl mask --quiet --now {talkative} 2>/dev/null || true
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq
-apt-get install -y -qq --no-install-recommends {packages}
+apt-get update -qq </dev/null
+apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 {packages} </dev/null
 systemctl disable --quiet --now {disabled}
+echo net.ipv6.conf.eth1.disable_ipv6=1 >/etc/sysctl.d/90-lab.conf
+sysctl -qp /etc/sysctl.d/90-lab.conf
+rm -f /etc/resolv.conf
+touch /etc/resolv.conf
 cat >/etc/systemd/system/lab-route.service <<'UNIT'
 [Unit]
 Description=The lab's default route
@@ -43,8 +49,7 @@ Wants=network-online.target
 
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -c 'sysctl -qw net.ipv6.conf.eth1.disable_ipv6=1; ip route flush exact 0.0.0.0/0; \\
- ip route add default via {gateway} dev eth1'
+ExecStart=/bin/sh -c 'ip route flush exact 0.0.0.0/0; ip route add default via {gateway} dev eth1'
 
 [Install]
 WantedBy=multi-user.target
@@ -52,6 +57,13 @@ UNIT
 systemctl enable --now --quiet lab-route.service
 """
 """An ordinary box reaches the internet by its first device, and has to lose that way once it has its packages."""
+
+TALKATIVE = [
+    *("apt-daily.timer", "apt-daily-upgrade.timer", "apt-daily.service", "apt-daily-upgrade.service"),
+    *("unattended-upgrades.service", "systemd-timesyncd.service", "chrony.service", "ntpsec.service"),
+    *("systemd-resolved.service", "avahi-daemon.service"),
+]
+"""What an ordinary box may have that speaks of its own accord: no packet but those of the proofs is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +76,7 @@ class Choice:
     vagrant_home: Path
 
     def describe(self) -> str:
-        return f"box {self.name}, {'with KVM' if self.kvm else 'emulated: KVM does not boot them here'}"
+        return f"box {self.name}, {'with KVM' if self.kvm else 'emulated: there is no KVM here that boots Linux'}"
 
 
 def describe(name: str, chosen: Choice) -> dict[str, Any]:
@@ -73,6 +85,7 @@ def describe(name: str, chosen: Choice) -> dict[str, Any]:
     address = IPv4Interface(link.address)
     plug: dict[str, Any] = {"network_name": "public_network", "dev": link.bridge, "type": "bridge", "mode": "bridge"}
     options: dict[str, Any] = {
+        "uri": URI,
         "driver": "kvm" if chosen.kvm else "qemu",
         "cpu_mode": "host-passthrough" if chosen.kvm else "maximum",
         "graphics_type": "none",
@@ -81,7 +94,7 @@ def describe(name: str, chosen: Choice) -> dict[str, Any]:
         "storage_pool_name": POOL,
         "default_prefix": PREFIX,
         "management_network_name": MANAGEMENT_NETWORK,
-        "management_network_address": "198.18.121.0/24",
+        "management_network_address": MANAGEMENT_ADDRESSES,
     }
     if chosen.own:
         plug["auto_config"] = False
@@ -122,5 +135,8 @@ def first_steps(name: str, names: Mapping[str, str], chosen: Choice) -> str:
         return script
     gateway = next(link.gateway for link in LINKS[name] if link.gateway)
     return script + ORDINARY_STEPS.format(
-        packages=" ".join(HOST_PACKAGES), disabled=" ".join(DISABLED_UNITS), gateway=gateway
+        packages=" ".join(HOST_PACKAGES),
+        disabled=" ".join(DISABLED_UNITS),
+        talkative=" ".join(TALKATIVE),
+        gateway=gateway,
     )

@@ -19,7 +19,7 @@ from lab import base
 from lab.base import LabError, wait_for
 from lab.ledger import Ledger
 from lab.node import ENVIRONMENT, Entered
-from lab.vm.hypervisor import virsh
+from lab.vm.hypervisor import LOGS, virsh
 
 PREFIX = "snl-"
 BOOT_TIMEOUT = 300.0
@@ -27,7 +27,7 @@ BOOT_TIMEOUT = 300.0
 
 def console(name: str) -> Path:
     """Where libvirt writes what a machine says on its serial line."""
-    return Path(f"/var/log/libvirt/qemu/{PREFIX}{name}-console.log")
+    return LOGS / f"{PREFIX}{name}-console.log"
 
 
 class Machine(Entered):

@@ -16,8 +16,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -30,9 +31,19 @@ from lab.netns import Namespace, ThisMachine
 from lab.rootfs import Systems
 from lab.topology import DIRECTORY, IMAGE, Lab
 from lab.vm import box, hypervisor, instances
-from lab.vm.machine import Machine, write_instances
+from lab.vm.machine import PREFIX, Machine, write_instances
 
 UP_TIMEOUT = 900.0
+CUT_OFF_TABLE = "snl_management"
+CUT_OFF = """
+table inet snl_management {{
+    chain forward {{
+        type filter hook forward priority filter - 10
+        iifname "{bridge}" drop
+        oifname "{bridge}" drop
+    }}
+}}
+"""
 
 
 class MachineLab(Lab):
@@ -58,8 +69,8 @@ class MachineLab(Lab):
 
     def _start_hosts(self, systems: Systems, say: Callable[[str], None]) -> None:
         hypervisor.start(self.directory, self._libvirt)
-        self._prepare_libvirt()
         machines = cast("list[Machine]", list(self.hosts.values()))
+        self._prepare_libvirt(machines)
         chosen = self._choose_box(systems, say)
         say(f"{len(machines)} virtual machines of {chosen.describe()}")
         for machine in machines:
@@ -69,6 +80,8 @@ class MachineLab(Lab):
         vagrant_key = chosen.vagrant_home / "insecure_private_key"
         with ThreadPoolExecutor(len(machines)) as pool:
             list(pool.map(lambda machine: self._adopt(machine, key, vagrant_key, systems.image, chosen), machines))
+        if chosen.own is None:
+            self._cut_off()
         self._write_ssh_config(machine.ssh_config for machine in machines)
         if molecule := os.environ.get("MOLECULE_INSTANCE_CONFIG"):
             write_instances(machines, key, Path(molecule))
@@ -85,10 +98,25 @@ class MachineLab(Lab):
         super().down()
         for _kind, pid, started in libvirt:
             end_process(int(pid), started)
+        for path in hypervisor.LOGS.glob(f"{PREFIX}*.log"):
+            shutil.move(path, base.CACHE / "logs" / path.name)
+
+    @property
+    def management_bridge(self) -> str:
+        """This machine's end of the network that ssh uses. Beyond it there is nothing for anybody."""
+        about = hypervisor.virsh("net-info", instances.MANAGEMENT_NETWORK)
+        return next(line.split()[1] for line in about.splitlines() if line.startswith("Bridge:"))
 
     # ---------------------------------------------------------------- parts
 
-    def _prepare_libvirt(self) -> None:
+    def _prepare_libvirt(self, machines: Sequence[Machine]) -> None:
+        """Names that somebody else uses are left alone: what the ledger has is deleted in the end."""
+        domains = [machine.domain for machine in machines]
+        wanted = {"": domains, "net-": [instances.MANAGEMENT_NETWORK], "pool-": [instances.POOL]}
+        for prefix, names in wanted.items():
+            there = hypervisor.virsh(f"{prefix}list", "--all", "--name").split()
+            if taken := sorted(set(there) & set(names)):
+                raise LabError(f"libvirt has {', '.join(taken)}, which no lab wrote down; rename or undefine them")
         pool = self.directory / "pool"
         pool.mkdir()
         self.ledger.record("pool", instances.POOL)
@@ -100,6 +128,8 @@ class MachineLab(Lab):
         home = Path(os.environ.get("VAGRANT_HOME", Path.home() / ".vagrant.d"))
         if ordinary := os.environ.get("SOCKET_NETWORK_BOX"):
             running = Path(f"/boot/vmlinuz-{os.uname().release}")
+            if not running.exists():
+                say(f"{running} is not there to try KVM with")
             return instances.Choice(ordinary, None, hypervisor.works_with_kvm(running), home)
         own = box.build(self.release, systems.image, say)
         kvm = hypervisor.works_with_kvm(own.kernel)
@@ -122,10 +152,15 @@ class MachineLab(Lab):
         argv += ["--extra-vars", json.dumps({"ansible_python_interpreter": sys.executable})]
         environment = {"VAGRANT_HOME": str(chosen.vagrant_home), "VAGRANT_CHECKPOINT_DISABLE": "1"}
         environment = {**remote.ansible_environment(), **environment}
-        done = base.run(argv, timeout=UP_TIMEOUT, env=environment, check=False)
+        done = base.run(argv, timeout=UP_TIMEOUT, env=environment, check=False, group=True)
         if done.returncode != 0:
             said = (done.stdout + done.stderr).strip()[-2000:]
             raise LabError(f"Vagrant did not start the machines; its own words are in {work}:\n{said}")
+
+    def _cut_off(self) -> None:
+        """Take away the way to the internet that libvirt gave ordinary boxes, for good."""
+        self.ledger.record("table", "inet", CUT_OFF_TABLE)
+        base.run(["nft", "-f", "-"], data=CUT_OFF.format(bridge=self.management_bridge))
 
     def _make_login_key(self) -> Path:
         key = self.directory / "login_key"

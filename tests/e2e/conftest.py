@@ -40,11 +40,13 @@ ORDER = (
     "test_kernel",
     "test_recovery",
 )
-TUNNELS = "(udp and (port 51821 or port 51822 or port 2408))"
-REFUSALS = "(icmp[0] = 3 and icmp[17] = 17)"
+HOME = "(src net 192.168.77.0/24 and dst net 192.168.77.0/24)"
+TUNNELS = f"(udp and (((port 51821 or port 51822) and (host 192.0.2.10 or {HOME})) or (port 2408 and host 192.0.2.30)))"
+REFUSED_PORTS = " or ".join(f"icmp[{at}:2] = {port}" for at in (28, 30) for port in (51821, 51822, 2408))
+REFUSALS = f"(icmp[0] = 3 and icmp[17] = 17 and ({REFUSED_PORTS}))"
 """What hosts and the router answer to a tunnel's packets while its end is down: that its port, or its host, is away."""
-CONTROL = "(tcp and host 192.0.2.10 and (port 4443 or port 8883))"
-"""What hosts send to the droplet for themselves where Netmaker joins them: its API and its broker."""
+CONTROL = "((tcp and host 192.0.2.10 and (port 4443 or port 8883)) or (icmp[0] = 3 and icmp[17] = 6))"
+"""What hosts send to the droplet for themselves where Netmaker joins them: its API and its broker; and refusals."""
 SERVER_DATA = tuple(f"file /var/lib/{name}/" for name in ("netmaker", "netmaker-broker", "netmaker-front"))
 ALWAYS_WRITTEN = (*SERVER_DATA, "file /etc/netclient/")
 

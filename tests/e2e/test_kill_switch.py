@@ -111,8 +111,12 @@ def test_nothing_leaks_while_warp_is_down(world: World, watch: Watch, seen: Seen
 
 
 def test_capture_would_show_a_leak(world: World, watch: Watch, seen: Seen) -> None:
-    """The same capture does see a packet that goes past WARP: the host's own, which may use its default route."""
-    with watch(world.lab.fabric, "snl-wan", world.unexpected) as wan:
+    """The same captures do see a packet that goes past WARP: the host's own, which may use its default route."""
+    with (
+        watch(world.lab.fabric, "snl-wan", world.unexpected) as wan,
+        watch(world.lab.fabric, "snl-lan", world.unexpected) as lan,
+    ):
         assert probe.get(probe.inside(world.home), "203.0.113.7", 80)["peer"] == "192.0.2.20"
         wan.wait_for(r"192\.0\.2\.20\.\d+ > 203\.0\.113\.7\.80")
-    seen(f"{len(wan.lines)} packets of the host itself on the WAN")
+        lan.wait_for(r"192\.168\.77\.2\.\d+ > 203\.0\.113\.7\.80")
+    seen(f"{len(wan.lines)} packets of the host itself on the WAN, {len(lan.lines)} on the LAN")

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from lab import base, interrupted, probe
+from lab.mesh import WIREGUARD
 from lab.remote import PlaybookRun
 
 from .conftest import World
@@ -178,12 +179,12 @@ def remains(fresh: State, now: State) -> list[str]:
 
 @plain
 @pytest.mark.parametrize(
-    "task", interrupted.sample(KILLED_RUNS), ids=lambda task: f"seed {interrupted.seed()}, task {task}"
+    "task", interrupted.chosen(KILLED_RUNS, WIREGUARD.tasks), ids=lambda task: f"seed {interrupted.seed()}, task {task}"
 )
 def test_killed_run_is_completed_by_the_next(world: World, site: Site, seen: Seen, task: int) -> None:
     """A run killed in the middle, on hosts that were torn down before, is completed by the next one."""
     site(book="playbooks/teardown.yml")
-    killed = interrupted.run(world.inventory, task)
+    killed = interrupted.run(world.lab.mesh, task)
     run = site()
     assert site().changed() == 0
     world.wait_for_mesh()

@@ -22,8 +22,11 @@ def compile_once(pathname: str, source: bytes) -> object:
     key = _imp.source_hash(0, pathname.rpartition(".zip/")[2].encode() + b"\0" + source)
     name = os.path.join(WHERE, key.hex())
     if os.path.exists(name):
-        with open(name, "rb") as file:
-            return marshal.load(file)
+        try:
+            with open(name, "rb") as file:
+                return marshal.load(file)
+        except (OSError, EOFError, ValueError, TypeError):  # what a power cut left of it
+            pass
     code = compile_source(pathname, source)
     keep(name, marshal.dumps(code))
     return code

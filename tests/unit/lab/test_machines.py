@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import zipfile
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from lab import debian, interrupted
+from lab import base, debian, interrupted, ledger
 from lab.base import LabError
 from lab.mesh import MESHES_OF_MACHINES
+from lab.netns import ThisMachine
+from lab.probe import Capture
 from lab.vm import box, instances
 from lab.vm.instances import Choice
 
@@ -52,6 +55,7 @@ def test_first_steps_are_a_shell_script(chosen: Choice) -> None:
     assert "'192.0.2.10 api.netmaker.example'" in script
     assert ("apt-get install" in script) == (chosen is ORDINARY)
     assert ("via 192.0.2.1 dev eth1" in script) == (chosen is ORDINARY)
+    assert ("mask --quiet --now apt-daily.timer" in script) == (chosen is ORDINARY)
 
 
 def test_no_box_is_made_of_an_unknown_release(tmp_path: Path) -> None:
@@ -76,14 +80,51 @@ def test_release_of_another_machine_comes_from_its_own_mirrors(tmp_path: Path, m
 def test_sample_is_repeated_by_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted.seed.cache_clear()
     monkeypatch.setenv("SOCKET_NETWORK_SEED", "7")
-    first = interrupted.sample(3)
+    first = interrupted.chosen(3, 26)
     assert interrupted.seed() == 7
-    assert interrupted.sample(3) == first
+    assert interrupted.chosen(3, 26) == first
     assert len(set(first)) == 3
-    assert set(first) <= set(range(1, interrupted.TASKS + 1))
+    assert set(first) <= set(range(1, 27))
     monkeypatch.setenv("SOCKET_NETWORK_EVERY_TASK", "1")
-    assert interrupted.sample(3) == list(range(1, interrupted.TASKS + 1))
+    assert interrupted.chosen(3, 26) == list(range(1, 27))
+    assert len(interrupted.sample(1, 26)) == 1
     interrupted.seed.cache_clear()
+
+
+def test_killed_run_takes_its_workers_along(tmp_path: Path) -> None:
+    """Also those with a session of their own, as Ansible's workers have."""
+    left = tmp_path / "pid"
+    worker = f"setsid sh -c 'echo $$ >{left}.part && mv {left}.part {left} && exec sleep 60' & wait"
+    process = subprocess.Popen(["sh", "-c", worker])
+    base.wait_for("the worker", left.exists, timeout=10.0)
+    pid = int(left.read_text())
+    assert ledger.start_time(pid)
+    interrupted.kill_tree(process.pid)
+    assert process.wait(10) == -signal.SIGKILL
+    base.wait_for("the worker's end", lambda: not ledger.start_time(pid), timeout=10.0)
+
+
+def test_links_of_others_are_left_alone(tmp_path: Path) -> None:
+    space = ThisMachine(ledger.Ledger(tmp_path / "ledger"))
+    with pytest.raises(LabError, match="a link lo that no lab wrote down"):
+        space.add_bridge("lo")
+    assert space.ledger.entries() == []
+
+
+def test_capture_that_did_not_see_everything_proves_nothing(tmp_path: Path) -> None:
+    end = tmp_path / "end"
+    dying = f"echo listening on lo; while [ ! -e {end} ]; do sleep 0.05; done; exit 3"
+    capture = Capture(["sh", "-c", dying], tmp_path / "1").__enter__()
+    end.touch()
+    base.wait_for("its end", lambda: capture._process.poll() is not None, timeout=10.0)
+    with pytest.raises(LabError, match="ended early, with 3"):
+        capture.__exit__(None)
+    losing = "trap 'echo 2 packets dropped by kernel; exit' INT; echo listening on lo; while :; do sleep 0.05; done"
+    with pytest.raises(LabError, match="2 packets dropped by kernel"), Capture(["sh", "-c", losing], tmp_path / "2"):
+        pass
+    with Capture(["sh", "-c", losing.replace("2 packets", "0 packets")], tmp_path / "3") as capture:
+        pass
+    assert capture.lines == []
 
 
 def test_archives_are_compiled_once(tmp_path: Path) -> None:
