@@ -115,7 +115,7 @@ class Accident:
 def _restless(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     unit, program = "/etc/systemd/system/restless.service", "/usr/local/lib/restless.py"
     start = f"cat >{program} <<'E'\n{ASK}E\ncat >{unit} <<'E'\n{RESTLESS}E\nsystemctl enable --now -q restless.service"
-    probe.execute(world.xray_client, "sh", "-c", start, timeout=60)
+    probe.execute(world.xray_client, "sh", "-c", f"{start}; sync", timeout=60)
     log = tmp_path_factory.mktemp("restless") / "poured.txt"
     with probe.capture(world.lab.warp, "core0", "udp port 9", log) as poured:
         poured.wait_for(r"203\.0\.113\.1\.\d+ > 203\.0\.113\.7\.9")
