@@ -23,6 +23,8 @@ from lab.vm.hypervisor import LOGS, virsh
 
 PREFIX = "snl-"
 BOOT_TIMEOUT = 300.0
+ADOPTION_TIMEOUT = 2400.0
+"""Of an ordinary box, emulated: it installs its packages meanwhile."""
 
 
 def console(name: str) -> Path:
@@ -118,7 +120,7 @@ class Machine(Entered):
         first.write_text(_ssh_config(self.name, address, "vagrant", vagrant_key, self.directory))
         allow = f"install -d -m 700 /root/.ssh && echo {shlex.quote(key.with_suffix('.pub').read_text().strip())}"
         whole = f"set -e\n{allow} >/root/.ssh/authorized_keys\n{script}"
-        base.run(["ssh", "-F", str(first), self.name, "sudo", "sh", "-s"], data=whole, timeout=900)
+        base.run(["ssh", "-F", str(first), self.name, "sudo", "sh", "-s"], data=whole, timeout=ADOPTION_TIMEOUT)
         base.run(["ssh", "-F", str(first), "-O", "exit", self.name], check=False)
         self.record()
 
