@@ -55,7 +55,13 @@ def _rules_of(uplink: Uplink, port: str) -> list[Section]:
 
 
 def _network(
-    name: str, rules: Iterable[Section] = (), routes: Iterable[Route] = (), *, mtu: int | None, mac: str | None, arp: bool
+    name: str,
+    rules: Iterable[Section] = (),
+    routes: Iterable[Route] = (),
+    *,
+    mtu: int | None,
+    mac: str | None,
+    arp: bool,
 ) -> str:
     """A veth end: configured without a carrier, so that rules and routes stand before the bridge does."""
     return _text(
