@@ -29,7 +29,7 @@ from lab.ledger import Ledger, end_process
 from lab.mesh import MESHES_OF_MACHINES, Mesh
 from lab.netns import Namespace, ThisMachine
 from lab.rootfs import Systems
-from lab.topology import DIRECTORY, IMAGE, Lab
+from lab.topology import DIRECTORY, IMAGE, LINKS, Lab
 from lab.vm import box, hypervisor, instances
 from lab.vm.machine import PREFIX, Machine, write_instances
 
@@ -98,8 +98,7 @@ class MachineLab(Lab):
         super().down()
         for _kind, pid, started in libvirt:
             end_process(int(pid), started)
-        for path in hypervisor.LOGS.glob(f"{PREFIX}*.log"):
-            shutil.move(path, base.CACHE / "logs" / path.name)
+        self._keep_logs()
 
     @property
     def management_bridge(self) -> str:
@@ -108,6 +107,14 @@ class MachineLab(Lab):
         return next(line.split()[1] for line in about.splitlines() if line.startswith("Bridge:"))
 
     # ---------------------------------------------------------------- parts
+
+    def _keep_logs(self) -> None:
+        """libvirt leaves what the machines said where others look for their own."""
+        kept = base.CACHE / "logs/lab"
+        kept.mkdir(parents=True, exist_ok=True)
+        for path in [hypervisor.LOGS / f"{PREFIX}{name}{kind}.log" for name in LINKS for kind in ("", "-console")]:
+            if path.exists():
+                shutil.move(path, kept / path.name)
 
     def _prepare_libvirt(self, machines: Sequence[Machine]) -> None:
         """Names that somebody else uses are left alone: what the ledger has is deleted in the end."""
