@@ -108,7 +108,7 @@ DRIFT = {
     "rule added to the table": "nft insert rule inet op_dbus forward accept",
     "table flushed by nftables.service, with its drop-in gone": "rm -r /etc/systemd/system/nftables.service.d;"
     " systemctl daemon-reload; systemctl restart nftables",
-    "rule deleted": "ip rule delete priority 1000 iif warp0",
+    "rule deleted": "ip rule delete priority 1000 iif gw-warp0",
     "kill switch deleted": f"ip route delete unreachable default table {TABLE['warp0']} metric 4278198272",
     "way back deleted": "ip route delete 10.0.0.0/24 dev gw-host",
     "way out added": f"ip route add default dev lo table {TABLE['warp0']}",
@@ -152,16 +152,23 @@ def test_filter_outlives_nftables_service(made: Links) -> None:
     assert made.present() == []
 
 
-def test_device_gets_its_routes_when_it_comes_and_again_when_it_is_made_anew(made: Links) -> None:
+def test_device_gets_its_rule_and_routes_when_it_comes_and_again_when_it_is_made_anew(made: Links) -> None:
     way = f"ip route show table {TABLE['warp0']} dev warp0"
     for _time in range(2):
         made.host.run("ip link add warp0 type veth peer name far; ip address add 172.16.0.2/32 dev warp0")
         made.host.run("ip link set far up; ip link set warp0 up")
         wait_for("the route of the device", lambda: "default" in made.state(way))
+        wait_for("the rule of the device", lambda: "iif warp0 lookup" in made.state("ip rule show"))
         assert made.present() == ["set net/ipv4/conf/warp0/rp_filter to 2"] or made.present() == []
-        made.host.run("ip route delete default dev warp0 table " + str(TABLE["warp0"]))
-        (action,) = made.present()
-        assert action.endswith(f"make route table {TABLE['warp0']} 0.0.0.0/0 dev warp0 scope link")
+        missing = (
+            (f"route delete default dev warp0 table {TABLE['warp0']}", "0.0.0.0/0 dev warp0 scope link"),
+            ("rule delete priority 1000 iif warp0", f"rule 1000 iif warp0 lookup {TABLE['warp0']}"),
+        )
+        for command, what in missing:
+            made.host.run(f"ip {command}")
+            (action,) = made.present()
+            assert action.endswith(what)
+            assert made.present() == []
         assert "172.16.0.2/32" in made.state("ip -br address show warp0")
         made.host.run("ip link delete warp0")
         assert "unreachable default" in made.state(f"ip route show table {TABLE['warp0']}")
