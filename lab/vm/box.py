@@ -165,6 +165,7 @@ def _tune(root: Path) -> None:
             "etc/hosts": "127.0.0.1 localhost\n",
             "etc/machine-id": f"{hashlib.sha256(b'box').hexdigest()[:32]}\n",  # an empty one is a first boot: presets
             "etc/resolv.conf": "",
+            "etc/sysctl.d/90-lab.conf": "net.ipv6.conf.eth1.disable_ipv6 = 1\n",  # Netmaker's client forwards IPv6: MLD
             "etc/sudoers.d/vagrant": "vagrant ALL=(ALL) NOPASSWD:ALL\n",
             "etc/systemd/network/10-eth0.network": MANAGEMENT,
             **{f"etc/systemd/network/{number}-eth1.network.d/lab.conf": NO_IPV6 for number in (70, 90)},

@@ -87,6 +87,7 @@ def test_nothing_leaks_while_warp_is_down(world: World, watch: Watch, seen: Seen
         watch(world.lab.fabric, "snl-wan", world.unexpected) as wan,
         watch(world.lab.fabric, "snl-lan", world.unexpected) as lan,
         watch(world.home, "gw-warp0", "tcp port 80") as offered,
+        watch(world.lab.warp, "core0", "tcp port 80") as passed,
     ):
         break_it(world)
         try:
@@ -100,8 +101,8 @@ def test_nothing_leaks_while_warp_is_down(world: World, watch: Watch, seen: Seen
         back = probe.until(
             "traffic through WARP", lambda: probe.get(world.xray_client, "203.0.113.7", 80, limit=2.0), timeout=40.0
         )
-    assert "open" not in results
     assert (wan.lines, lan.lines) == ([], [])
+    assert "open" not in results, f"{results}; through WARP: {passed.lines}"
     assert probe.get(world.xray_client, "203.0.113.7", 80)["peer"] == "203.0.113.1"
     said = ", ".join(sorted(set(results)))
     seen(
