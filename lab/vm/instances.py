@@ -33,6 +33,7 @@ touch /var/lib/apt/periodic/update-success-stamp /var/lib/apt/lists
 
 ORDINARY_STEPS = """\
 systemctl mask --quiet --now {talkative} 2>/dev/null || true
+systemctl reset-failed
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq </dev/null
 apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 {packages} </dev/null
