@@ -28,6 +28,7 @@ from lab.base import LabError
 from lab.ledger import Ledger, end_process
 from lab.mesh import MESHES_OF_MACHINES, Mesh
 from lab.netns import Namespace, ThisMachine
+from lab.progress import LOGS
 from lab.rootfs import Systems
 from lab.topology import DIRECTORY, IMAGE, LINKS, Lab
 from lab.vm import box, hypervisor, instances
@@ -36,7 +37,7 @@ from lab.vm.machine import PREFIX, Machine, write_instances
 UP_TIMEOUT = 900.0
 CUT_OFF_TABLE = "snl_management"
 CUT_OFF = """
-table inet snl_management {{
+table inet {table} {{
     chain forward {{
         type filter hook forward priority filter - 10
         iifname "{bridge}" drop
@@ -110,11 +111,10 @@ class MachineLab(Lab):
 
     def _keep_logs(self) -> None:
         """libvirt leaves what the machines said where others look for their own."""
-        kept = base.CACHE / "logs/lab"
-        kept.mkdir(parents=True, exist_ok=True)
+        LOGS.mkdir(parents=True, exist_ok=True)
         for path in [hypervisor.LOGS / f"{PREFIX}{name}{kind}.log" for name in LINKS for kind in ("", "-console")]:
             if path.exists():
-                shutil.move(path, kept / path.name)
+                shutil.move(path, LOGS / path.name)
 
     def _prepare_libvirt(self, machines: Sequence[Machine]) -> None:
         """Names that somebody else uses are left alone: what the ledger has is deleted in the end."""
@@ -167,7 +167,7 @@ class MachineLab(Lab):
     def _cut_off(self) -> None:
         """Take away the way to the internet that libvirt gave ordinary boxes, for good."""
         self.ledger.record("table", "inet", CUT_OFF_TABLE)
-        base.run(["nft", "-f", "-"], data=CUT_OFF.format(bridge=self.management_bridge))
+        base.run(["nft", "-f", "-"], data=CUT_OFF.format(table=CUT_OFF_TABLE, bridge=self.management_bridge))
 
     def _make_login_key(self) -> Path:
         key = self.directory / "login_key"

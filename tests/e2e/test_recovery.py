@@ -24,6 +24,7 @@ from lab.base import LabError
 from lab.node import Node
 from lab.probe import Capture
 from lab.topology import NAT_RULES
+from lab.vm.instances import MANAGEMENT_ADDRESSES
 
 from .conftest import World
 
@@ -94,7 +95,8 @@ table ip blackhole {
 }
 """
 NOT_MANAGEMENT = (
-    "ip and not (src net 198.18.121.0/24 and dst net 198.18.121.0/24) and not (udp and (port 67 or port 68))"
+    f"ip and not (src net {MANAGEMENT_ADDRESSES} and dst net {MANAGEMENT_ADDRESSES})"
+    " and not (udp and (port 67 or port 68))"
 )
 RETURN_TIMEOUT, BOOT_TIMEOUT = 120.0, 420.0
 MEGABYTE = 1 << 20
