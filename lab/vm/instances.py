@@ -55,9 +55,29 @@ ExecStart=/bin/sh -c 'ip route flush exact 0.0.0.0/0; ip route add default via {
 [Install]
 WantedBy=multi-user.target
 UNIT
-systemctl enable --now --quiet lab-route.service
+cat >/etc/systemd/system/lab-no-detour.service <<'UNIT'
+[Unit]
+Description=Nothing of the host itself by the default route of DHCP, which it has until lab-route.service
+DefaultDependencies=no
+After=local-fs.target
+Wants=network-pre.target
+Before=network-pre.target shutdown.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+ExecStart=/usr/sbin/nft 'table ip lab {{ chain output {{ type filter hook output priority 0;' \\
+    'oifname eth0 ip daddr != {management} drop; }}; }}'
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+systemctl enable --now --quiet lab-no-detour.service lab-route.service
 """
-"""An ordinary box reaches the internet by its first device, and has to lose that way once it has its packages."""
+"""An ordinary box reaches the internet by its first device, and has to lose that way once it has its packages.
+
+Only what the host itself sends is dropped there: a packet of a container would still be seen by the proofs.
+"""
 
 TALKATIVE = [
     *("apt-daily.timer", "apt-daily-upgrade.timer", "apt-daily.service", "apt-daily-upgrade.service"),
@@ -140,4 +160,5 @@ def first_steps(name: str, names: Mapping[str, str], chosen: Choice) -> str:
         disabled=" ".join(DISABLED_UNITS),
         talkative=" ".join(TALKATIVE),
         gateway=gateway,
+        management=MANAGEMENT_ADDRESSES,
     )

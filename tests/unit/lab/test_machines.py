@@ -55,6 +55,7 @@ def test_first_steps_are_a_shell_script(chosen: Choice) -> None:
     assert "'192.0.2.10 api.netmaker.example'" in script
     assert ("apt-get install" in script) == (chosen is ORDINARY)
     assert ("via 192.0.2.1 dev eth1" in script) == (chosen is ORDINARY)
+    assert ("ip daddr != 198.18.121.0/24 drop" in script) == (chosen is ORDINARY)
     assert ("mask --quiet --now apt-daily.timer" in script) == (chosen is ORDINARY)
 
 
