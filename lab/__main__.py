@@ -112,7 +112,8 @@ def site(progress: Progress, lab: Lab, step: str, *options: str) -> dict[str, di
 def prove(progress: Progress, *, every_proof: bool) -> None:
     """Run the proofs of tests/e2e; they print their table themselves."""
     progress.start("proofs: connections, counters and captures")
-    options = ["-p", "no:cacheprovider", "--color=no", *([] if every_proof else ["-m", "not drift"])]
+    # Those that disturb hosts take minutes each: a line for every proof as it ends.
+    options = ["-p", "no:cacheprovider", "--color=no", *(["--verbose"] if every_proof else ["-m", "not drift"])]
     argv = [sys.executable, "-m", "pytest", *options, "tests/e2e"]
     timeout = LONG_PROOF_TIMEOUT if interrupted.every_task() else PROOF_TIMEOUT
     status, _output = run_logged(

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -62,20 +64,44 @@ def run_logged(
     """Run a command from the repository's root, its output in the step's log; ``on_line`` gets each line as it comes.
 
     Returns exit status and output. The command gets a session of its own and is ended with whoever waits for it.
+    Raises LabError when it takes longer than ``timeout`` seconds, also when it says nothing all that time.
     """
     log = log_of(step)
     lines: list[str] = []
+    deadline = time.monotonic() + timeout
     with log.open("w") as file, _ended_with_us(argv, environment) as process:
-        deadline = time.monotonic() + timeout
-        for line in process.stdout or ():
-            file.write(line)
-            file.flush()
-            lines.append(line)
-            on_line(line.rstrip("\n"))
-            if time.monotonic() > deadline:
-                raise LabError(f"{step} took longer than {timeout:g} s; log: {log}")
-        status = process.wait()
+        output = _read(process)
+        try:
+            while (line := output.get(timeout=_left(deadline))) is not None:
+                file.write(line)
+                file.flush()
+                lines.append(line)
+                on_line(line.rstrip("\n"))
+            status = process.wait(_left(deadline))
+        except (TimeoutError, queue.Empty, subprocess.TimeoutExpired) as error:
+            raise LabError(f"{step} took longer than {timeout:g} s; log: {log}") from error
     return status, "".join(lines)
+
+
+def _read(process: subprocess.Popen[str]) -> queue.SimpleQueue[str | None]:
+    """The lines of a command's output, None after the last: unlike a pipe, a queue is waited for with a deadline."""
+    output: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in process.stdout or ():
+            output.put(line)
+        output.put(None)
+
+    threading.Thread(target=read, name="output", daemon=True).start()
+    return output
+
+
+def _left(deadline: float) -> float:
+    """Seconds; raises TimeoutError where there are none."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
 
 
 @contextlib.contextmanager
