@@ -68,40 +68,42 @@ def run_logged(
     """
     log = log_of(step)
     lines: list[str] = []
-    deadline = time.monotonic() + timeout
     with log.open("w") as file, _ended_with_us(argv, environment) as process:
-        output = _read(process)
         try:
-            while (line := output.get(timeout=_left(deadline))) is not None:
+            for line in _output(process, timeout):
                 file.write(line)
                 file.flush()
                 lines.append(line)
                 on_line(line.rstrip("\n"))
-            status = process.wait(_left(deadline))
-        except (TimeoutError, queue.Empty, subprocess.TimeoutExpired) as error:
+        except subprocess.TimeoutExpired as error:
             raise LabError(f"{step} took longer than {timeout:g} s; log: {log}") from error
-    return status, "".join(lines)
+    return process.returncode, "".join(lines)
 
 
-def _read(process: subprocess.Popen[str]) -> queue.SimpleQueue[str | None]:
-    """The lines of a command's output, None after the last: unlike a pipe, a queue is waited for with a deadline."""
-    output: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+def _output(process: subprocess.Popen[str], timeout: float) -> Iterator[str]:
+    """The lines of a command as they come, until it ends. Raises TimeoutExpired when that takes longer.
+
+    A pipe cannot be waited for with a deadline, a queue can.
+    """
+    deadline = time.monotonic() + timeout
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     def read() -> None:
         for line in process.stdout or ():
-            output.put(line)
-        output.put(None)
+            lines.put(line)
+        lines.put(None)
 
     threading.Thread(target=read, name="output", daemon=True).start()
-    return output
-
-
-def _left(deadline: float) -> float:
-    """Seconds; raises TimeoutError where there are none."""
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            line = lines.get(timeout=left)
+        except queue.Empty:
+            break
+        if line is None:
+            process.wait(max(0.0, deadline - time.monotonic()))
+            return
+        yield line
+    raise subprocess.TimeoutExpired(process.args, timeout)
 
 
 @contextlib.contextmanager
